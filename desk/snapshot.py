@@ -1,0 +1,67 @@
+"""One immutable picture of everything the desk knows: the only thing that screens and JSON commands consume."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from engine.accounts import Account
+from engine.alerts import Alert
+from engine.assessment import Assessment
+from engine.prices import AssetPrice, Consensus
+from providers.ports import LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """One account with its assessment and the age of what it rests on.
+
+    `observed_at_ns` is our clock when it was read; `block_time_ns` the chain's. `is_stale` says that the reading is
+    past its budget: figures stay visible and unvouched. `health_history` is (time_ns, health) oldest first, `None`
+    health = gap.
+    """
+
+    source: str
+    account: Account
+    assessment: Assessment
+    observed_at_ns: int
+    block_number: int | None = None
+    block_time_ns: int | None = None
+    is_stale: bool = False
+    health_history: tuple[tuple[int, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """One asset: the shared price entry, what the venues agree on, and divergence from the oracle in bps."""
+
+    asset: str
+    price: AssetPrice
+    consensus: Consensus
+    divergence_bps: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """One source: `kind` is "account", "prices" or "notify". `updated_at_ns` is the last data, `None` before any."""
+
+    name: str
+    kind: str
+    state: LinkState
+    updated_at_ns: int | None = None
+    detail: str = ""
+    retry_at_ns: int | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at `taken_at_ns`. `sequence` rises by one with each. `simulated` is the scenario's name or empty."""
+
+    sequence: int
+    taken_at_ns: int
+    accounts: Mapping[str, AccountState] = field(default_factory=dict)
+    prices: Mapping[str, AssetState] = field(default_factory=dict)
+    sources: tuple[SourceState, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    degraded: tuple[str, ...] = ()
+    simulated: str = ""

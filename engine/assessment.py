@@ -1,0 +1,129 @@
+"""The answers that every kind of account gives: the shape of `risk --json` and of every screen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from engine.accounts import Kind
+
+
+class Severity(StrEnum):
+    """How urgent an account is. `UNKNOWN` is never safe: it ranks as the worse of `WARN` and the last known."""
+
+    SAFE = "safe"
+    WATCH = "watch"
+    WARN = "warn"
+    DANGER = "danger"
+    LIQUIDATABLE = "liquidatable"
+    UNKNOWN = "unknown"
+
+
+class Direction(StrEnum):
+    """Which way a price must move to liquidate."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+class Due(StrEnum):
+    """Why the next oracle print is due."""
+
+    DEVIATION = "deviation"
+    HEARTBEAT = "heartbeat"
+
+
+class Method(StrEnum):
+    """How a number came about: read from the venue, computed exactly, or estimated."""
+
+    VENUE = "venue"
+    DERIVED = "derived"
+    ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True)
+class LiquidationPoint:
+    """Where one asset alone liquidates: price (quote per base), distance (positive fraction), direction.
+
+    All three are `None` when no move of that asset alone can liquidate.
+    """
+
+    price: Decimal | None = None
+    distance: Decimal | None = None
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostOfDebt:
+    """`annual_rate` of the debt, `per_day` in quote currency, `net_carry` as an annual fraction of equity (+ = earns)."""
+
+    annual_rate: Decimal | None
+    per_day: Decimal | None
+    net_carry: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketHealth:
+    """Health with every trigger price replaced by the venues' consensus.
+
+    `divergence_bps` per asset: + means market above oracle. `assumed` lists stables taken at their oracle price.
+    """
+
+    health_factor: Decimal | None
+    divergence_bps: Mapping[str, Decimal] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OracleUpdate:
+    """A print that is due: why, and the price it will carry."""
+
+    due: Due
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class NextOracleHealth:
+    """Health after every due oracle print; equals the present health when none is due."""
+
+    health_factor: Decimal | None
+    updates: Mapping[str, OracleUpdate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Everything the engine says of one account at one moment; see DESIGN 6 for each field's meaning.
+
+    `nearest` is the asset whose liquidation is nearest by distance, `None` when no asset alone liquidates.
+    `sigma_days` is that distance over the one-day volatility of its asset. `missing` maps a field that is `None`
+    for want of input to the reason.
+    """
+
+    name: str
+    kind: Kind
+    severity: Severity
+    severity_because: str
+    trigger: str
+    health_factor: Decimal | None
+    health_factor_wad: int | None
+    collateral_value: Decimal | None
+    debt_value: Decimal | None
+    maintenance_requirement: Decimal | None
+    equity: Decimal | None
+    buffer: Decimal | None
+    leverage: Decimal | None
+    capital_efficiency: Decimal | None
+    cost_of_debt: CostOfDebt | None
+    interest_only_days: int | None
+    liquidation: Mapping[str, LiquidationPoint]
+    uniform_shock: Decimal | None
+    at_market: MarketHealth | None
+    at_next_oracle: NextOracleHealth | None
+    loss_at_liquidation: Decimal | None = None
+    nearest: str | None = None
+    sigma_days: Decimal | None = None
+    has_debt: bool = True
+    method: Method = Method.DERIVED
+    last_known: Severity | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()

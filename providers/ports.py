@@ -1,0 +1,170 @@
+"""What the desk asks of the outside world: one small Protocol per capability, satisfied by shape.
+
+Iterators never end by themselves and never raise for a lost link: they yield a `LinkChange` and reconnect. They raise
+only `Refused`/`Unauthorised` (asking again is useless) or `asyncio.CancelledError`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from engine.accounts import Account, Kind
+from engine.prices import OraclePrice
+
+
+class LinkState(StrEnum):
+    """State of one source. `DEGRADED`: answers, but something is wrong with what it says."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALE = "stale"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A source's link changed; `detail` is one line for a human, `retry_at_ns` when the next try is due."""
+
+    source: str
+    state: LinkState
+    at_ns: int
+    detail: str = ""
+    retry_at_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTick:
+    """One venue's quote of one of our assets. `quote_currency` is what the venue quotes in ("USD", "USDT", "USDC")."""
+
+    venue: str
+    asset: str
+    bid: Decimal
+    ask: Decimal
+    observed_at_ns: int
+    quote_currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All accounts of one configured account, read at one moment (one block for a chain).
+
+    `observed_at_ns` is our clock at arrival. `block_number`/`block_time_ns` are set for chains. `degraded` names
+    what is wrong with the reading as a whole. `marks` are trigger prices that came along, by asset.
+    """
+
+    source: str
+    accounts: tuple[Account, ...]
+    observed_at_ns: int
+    block_number: int | None = None
+    block_time_ns: int | None = None
+    degraded: tuple[str, ...] = ()
+    marks: Mapping[str, OraclePrice] = field(default_factory=dict)
+
+
+class PriceFeed(Protocol):
+    """Streams quotes of one venue."""
+
+    @property
+    def venue(self) -> str:
+        """Return the venue's short name, as in `[prices] venues`."""
+
+    @property
+    def stale_after_s(self) -> float:
+        """Return the age beyond which this venue's quotes leave the consensus."""
+
+    def supports(self, asset: str) -> bool:
+        """Return whether this venue can quote `asset`."""
+
+    def ticks(self, assets: frozenset[str]) -> AsyncIterator[PriceTick | LinkChange]:
+        """Yield quotes and link changes for ever; a REST snapshot first and after every reconnect."""
+
+    async def snapshot(self, assets: frozenset[str]) -> Sequence[PriceTick]:
+        """Return one REST quote per asset; raises `ProviderError`."""
+
+
+class PositionSource(Protocol):
+    """Reads the accounts behind one `[[account]]` of the config."""
+
+    @property
+    def name(self) -> str:
+        """Return the configured account name; every `Account.name` is it, or starts with it and a colon."""
+
+    @property
+    def stale_after_s(self) -> float:
+        """Return the age beyond which a reading no longer vouches for its figures."""
+
+    async def read(self) -> Reading:
+        """Return one reading now; raises `ProviderError`."""
+
+    def watch(self) -> AsyncIterator[Reading | LinkChange]:
+        """Yield a reading at start and whenever something changed (a block, a push, a poll), and link changes."""
+
+
+class HistorySource(Protocol):
+    """Past prices of one venue, for volatility."""
+
+    async def daily_closes(self, asset: str, days: int) -> Sequence[Decimal]:
+        """Return daily closes, oldest first; raises `ProviderError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """What one adapter reads and does; `providers` prints the matrix of these.
+
+    `settings` are the config keys an account of this provider takes, `required` those it cannot do without.
+    """
+
+    name: str
+    title: str
+    kinds: frozenset[Kind] = frozenset()
+    prices: bool = False
+    reads: tuple[str, ...] = ()
+    rescues: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()
+    settings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOptions:
+    """Settings of a price venue; `None` means the adapter's own default."""
+
+    rest_url: str | None = None
+    ws_url: str | None = None
+    stale_after_s: float | None = None
+    tls_ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OracleRule:
+    """A feed's update rule that the user states, because no chain tells it."""
+
+    deviation_bps: Decimal | None = None
+    heartbeat_s: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOptions:
+    """One `[[account]]`, references resolved where the adapter needs them at read time.
+
+    `rpc_urls` are tried in order. `oracle_rules` by asset override bundled ones. `market` names an entry of the
+    address book where a chain has several ("core", "prime"). `manual` is the account of a `manual` provider.
+    """
+
+    name: str
+    provider: str
+    address: str | None = None
+    chain: str | None = None
+    chain_id: int | None = None
+    market: str | None = None
+    addresses_provider: str | None = None
+    rpc_urls: tuple[str, ...] = ()
+    rest_url: str | None = None
+    ws_url: str | None = None
+    poll_s: float | None = None
+    stale_after_s: float | None = None
+    tls_ca: str | None = None
+    oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
+    manual: Account | None = None

@@ -1,0 +1,1 @@
+"""Screens, presenters and the application."""

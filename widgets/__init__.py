@@ -1,0 +1,1 @@
+"""Widgets: each paints one thing from one frozen view model."""
