@@ -149,5 +149,5 @@ class Account:
     @property
     def assets(self) -> frozenset[str]:
         """Return every asset on any leg."""
-        legs = (*self.collateral, *self.debt, *self.positions)
+        legs: tuple[Collateral | Debt | Position, ...] = (*self.collateral, *self.debt, *self.positions)
         return frozenset(leg.asset for leg in legs)
