@@ -7,7 +7,7 @@
         RateLimited(retry_after_s)  429, 418, venue's own words      -> wait exactly that
         Refused(status)             4xx, bad symbol, no right        -> stop this call, tell the trader
           Unauthorised              key missing, wrong or too weak   -> exit 3
-        Malformed                   shape or value we can't read     -> the read loop drops and counts; 10 in a row raise
+        Malformed                   shape or value we can't read     -> the read loop drops and counts; 10 in a row drop
 
 No httpx, websockets or OS exception ever leaves this package: adapters translate at the edge with `raise ... from`.
 Messages name the venue, the place and what happens next; keys, signatures and secrets never appear in them.
