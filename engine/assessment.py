@@ -55,7 +55,7 @@ class LiquidationPoint:
 
 @dataclass(frozen=True, slots=True)
 class CostOfDebt:
-    """Annual rate of the debt, cost `per_day` (quote currency), `net_carry` as a yearly fraction of equity (+ earns)."""
+    """Annual rate of the debt, cost `per_day` (quote), `net_carry` as a yearly fraction of equity (+ earns)."""
 
     annual_rate: Decimal | None
     per_day: Decimal | None
