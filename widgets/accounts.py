@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.assessment import Severity
 from widgets.gauges import Gauge, Spark
-from widgets.tones import Cell
+from widgets.tones import BLANK, Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,22 @@ class AccountRow:
     severity: Severity
     glyph: Cell
     account: Cell
-    health: Cell = Cell()
-    by: Cell = Cell()
-    liq_at: Cell = Cell()
-    distance: Cell = Cell()
-    age: Cell = Cell()
-    market: Cell = Cell()
-    sigma_days: Cell = Cell()
-    next: Cell = Cell()
-    venue: Cell = Cell()
+    health: Cell = BLANK
+    by: Cell = BLANK
+    liq_at: Cell = BLANK
+    distance: Cell = BLANK
+    age: Cell = BLANK
+    market: Cell = BLANK
+    sigma_days: Cell = BLANK
+    next: Cell = BLANK
+    venue: Cell = BLANK
     room: Gauge | None = None
-    buffer: Cell = Cell()
+    buffer: Cell = BLANK
     history: Spark | None = None
-    equity: Cell = Cell()
-    debt: Cell = Cell()
-    leverage: Cell = Cell()
-    cost: Cell = Cell()
+    equity: Cell = BLANK
+    debt: Cell = BLANK
+    leverage: Cell = BLANK
+    cost: Cell = BLANK
 
 
 @dataclass(frozen=True, slots=True)

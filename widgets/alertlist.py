@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from widgets.tones import Cell
+from widgets.tones import BLANK, Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,8 @@ class AlertRow:
     glyph: Cell
     subject: Cell
     text: Cell
-    delivery: Cell = Cell()
-    state: Cell = Cell()
+    delivery: Cell = BLANK
+    state: Cell = BLANK
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from widgets.tones import Cell, Line
+from widgets.tones import BLANK, Cell, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,12 +10,12 @@ class LegRow:
     """One collateral (+), debt (-) or position; `leg` holds sign and asset (`+ ETH`)."""
 
     leg: Cell
-    amount: Cell = Cell()
-    value: Cell = Cell()
-    threshold: Cell = Cell()
-    rate: Cell = Cell()
-    price: Cell = Cell()
-    age: Cell = Cell()
+    amount: Cell = BLANK
+    value: Cell = BLANK
+    threshold: Cell = BLANK
+    rate: Cell = BLANK
+    price: Cell = BLANK
+    age: Cell = BLANK
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from widgets.gauges import Divergence, Gauge
-from widgets.tones import Cell
+from widgets.tones import BLANK, Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +12,16 @@ class PriceRow:
 
     key: str
     asset: Cell
-    oracle: Cell = Cell()
-    age: Cell = Cell()
-    market: Cell = Cell()
-    divergence_bps: Cell = Cell()
+    oracle: Cell = BLANK
+    age: Cell = BLANK
+    market: Cell = BLANK
+    divergence_bps: Cell = BLANK
     divergence: Divergence | None = None
     heartbeat: Gauge | None = None
-    heartbeat_label: Cell = Cell()
-    next_print: Cell = Cell()
-    venues: Cell = Cell()
-    note: Cell = Cell()
+    heartbeat_label: Cell = BLANK
+    next_print: Cell = BLANK
+    venues: Cell = BLANK
+    note: Cell = BLANK
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class QuoteRow:
     """One quote of an asset: a venue, the oracle or the next print. `low` is the bid or the source, `high` the ask."""
 
     name: Cell
-    low: Cell = Cell()
-    high: Cell = Cell()
-    age: Cell = Cell()
-    divergence_bps: Cell = Cell()
+    low: Cell = BLANK
+    high: Cell = BLANK
+    age: Cell = BLANK
+    divergence_bps: Cell = BLANK
     divergence: Divergence | None = None
-    state: Cell = Cell()
+    state: Cell = BLANK
 
 
 @dataclass(frozen=True, slots=True)

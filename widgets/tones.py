@@ -69,6 +69,9 @@ class Cell:
     tone: Tone = Tone.TEXT
 
 
+BLANK = Cell()
+"""The cell of what does not apply."""
+
 Line = tuple[Cell, ...]
 """Cells painted one after the other, without gaps."""
 
