@@ -1,0 +1,58 @@
+"""Every adapter by the name that the config uses; its module is imported when it is first needed."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from types import ModuleType
+
+from providers.ports import ProviderInfo
+
+ACCOUNT_MODULES: Mapping[str, str] = {
+    "aave-v3": "providers.evm.aave_v3",
+    "hyperliquid": "providers.hyperliquid",
+    "manual": "providers.manual",
+    "spark": "providers.evm.aave_v3",
+}
+FEED_MODULES: Mapping[str, str] = {
+    "binance": "providers.binance",
+    "coinbase": "providers.coinbase",
+    "kraken": "providers.kraken",
+    "okx": "providers.okx",
+    "bybit": "providers.bybit",
+    "hyperliquid": "providers.hyperliquid_prices",
+}
+DESCRIBED_IN_CONFIG = frozenset({"manual"})
+
+
+def account_module(provider: str) -> ModuleType:
+    """Return the module of an account provider: it has `INFO` and `source(options)`."""
+    return import_module(ACCOUNT_MODULES[provider])
+
+
+def feed_module(venue: str) -> ModuleType:
+    """Return the module of a price venue: it has `INFO` and `feed(options)`."""
+    return import_module(FEED_MODULES[venue])
+
+
+class SettingsByProvider(Mapping[str, frozenset[str]]):
+    """The config keys that each account provider takes; looks into a module only when asked for its keys."""
+
+    def __getitem__(self, provider: str) -> frozenset[str]:
+        if provider not in ACCOUNT_MODULES:
+            raise KeyError(provider)
+        info: ProviderInfo = account_module(provider).INFO
+        return info.settings | info.required
+
+    def __contains__(self, provider: object) -> bool:
+        return provider in ACCOUNT_MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ACCOUNT_MODULES)
+
+    def __len__(self) -> int:
+        return len(ACCOUNT_MODULES)
+
+
+def all_infos() -> list[ProviderInfo]:
+    """Return what every adapter reads and does, accounts first, then price venues."""
+    modules = [*dict.fromkeys(ACCOUNT_MODULES.values()), *FEED_MODULES.values()]
+    return [import_module(module).INFO for module in modules]
