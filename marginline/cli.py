@@ -1,0 +1,346 @@
+"""The command line: parses, calls one command, turns what it raises into an exit code and one clear line."""
+
+import logging
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.assessment import Severity
+from marginline.exits import Exit
+from marginline.output import say, silence_broken_pipe
+from providers.errors import AppError, ConfigError, ProviderError, Unauthorised
+
+logger = logging.getLogger("marginline.cli")
+
+_GROUP: Any = {"no_args_is_help": True, "rich_markup_mode": None}
+
+app = typer.Typer(
+    name="marginline",
+    help="How far is every liquidation, at which price, by whose price, how old is that price.",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(
+    help="Where the config is, what it says, whether it is valid.", no_args_is_help=True, rich_markup_mode=None
+)
+notify_app = typer.Typer(
+    help="Send a test through every configured channel.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(config_app, name="config")
+app.add_typer(notify_app, name="notify")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Config file.", show_default="user config directory")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON envelope on stdout.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, max=300, help="Seconds to wait for sources.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
+) -> None:
+    """Open the dashboard when no command is given.
+
+    \b
+    Examples:
+        marginline demo
+        marginline init --provider aave-v3 --chain ethereum --address 0x...
+        marginline
+    """
+    if version:
+        from marginline import __version__
+        from marginline.output import put
+
+        put(f"marginline {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        from marginline.commands.dashboard import open_dashboard
+
+        open_dashboard(None)
+
+
+_THEMES = "deep, light, contrast, cvd, ansi or mono."
+ThemeOption = Annotated[str | None, typer.Option("--theme", help=_THEMES, envvar="MARGINLINE_THEME")]
+AsciiOption = Annotated[
+    bool | None, typer.Option("--ascii/--no-ascii", help="Only ASCII glyphs.", envvar="MARGINLINE_ASCII")
+]
+MaskOption = Annotated[bool | None, typer.Option("--mask/--no-mask", help="Hide amounts.", envvar="MARGINLINE_MASK")]
+MouseOption = Annotated[
+    bool | None, typer.Option("--mouse/--no-mouse", help="Take mouse events.", envvar="MARGINLINE_MOUSE")
+]
+FpsOption = Annotated[
+    int | None, typer.Option("--fps", min=1, max=60, help="Paints per second.", envvar="MARGINLINE_FPS")
+]
+LowBandwidthOption = Annotated[bool, typer.Option("--low-bandwidth", help="Paint once a second.")]
+
+
+@app.command()
+def demo(
+    scenario: Annotated[str, typer.Option(help="calm, crash, oracle-lag, depeg, capped-oracle or blackout.")] = "calm",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same market.")] = 7,
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="Simulated seconds per second.")] = 1.0,
+    theme: ThemeOption = None,
+    ascii_only: AsciiOption = None,
+    mask: MaskOption = None,
+    mouse: MouseOption = None,
+    fps: FpsOption = None,
+    low_bandwidth: LowBandwidthOption = False,
+) -> None:
+    """Open the dashboard on a simulated market: no key, no network, the same for the same seed.
+
+    \b
+    Examples:
+        marginline demo
+        marginline demo --scenario crash --speed 5
+        marginline demo --scenario capped-oracle --seed 3
+    """
+    from marginline.commands.dashboard import Look, open_demo
+
+    open_demo(scenario, seed, speed, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth))
+
+
+@app.command()
+def dashboard(
+    config: ConfigOption = None,
+    theme: ThemeOption = None,
+    ascii_only: AsciiOption = None,
+    mask: MaskOption = None,
+    mouse: MouseOption = None,
+    fps: FpsOption = None,
+    low_bandwidth: LowBandwidthOption = False,
+) -> None:
+    """Open the dashboard on the configured accounts, read-only.
+
+    \b
+    Examples:
+        marginline dashboard
+        marginline dashboard --config desk.toml --theme light
+    """
+    from marginline.commands.dashboard import Look, open_dashboard
+
+    open_dashboard(config, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth))
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False, timeout: TimeoutOption = 20.0) -> None:
+    """Read every account once and answer; exit 0 when at least one account could be read.
+
+    \b
+    Examples:
+        marginline status
+        marginline status --json | jq '.assessment.accounts[] | {name, severity, health_factor}'
+    """
+    from marginline.commands.readers import status as command
+
+    raise typer.Exit(command(config, as_json=as_json, timeout_s=timeout))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    fail_at: Annotated[Severity, typer.Option("--fail-at", help="The least severity that fails.")] = Severity.WATCH,
+    nagios: Annotated[bool, typer.Option("--nagios", help="One line and exit codes 0-3 of a Nagios plugin.")] = False,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Say the worst account by exit code: 13 liquidatable, 12 danger, 20 unknown, 11 warn, 10 watch, 0 safe.
+
+    \b
+    Examples:
+        marginline check --fail-at warn || echo look
+        marginline check --nagios
+    """
+    from marginline.commands.readers import check as command
+
+    raise typer.Exit(command(config, fail_at=fail_at, as_nagios=nagios, as_json=as_json, timeout_s=timeout))
+
+
+@app.command()
+def prices(
+    assets: Annotated[list[str] | None, typer.Argument(help="Assets; default: those of your accounts.")] = None,
+    config: ConfigOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until interrupted.")] = False,
+    as_json: JsonOption = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON document a line; implies --watch.")] = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Show venue quotes, consensus, oracle price and its age, divergence.
+
+    \b
+    Examples:
+        marginline prices ETH BTC
+        marginline prices --watch --jsonl
+    """
+    from marginline.commands.readers import prices as command
+
+    raise typer.Exit(
+        command(config, assets or [], watch=watch or jsonl, as_json=as_json, jsonl=jsonl, timeout_s=timeout)
+    )
+
+
+@app.command()
+def risk(
+    portfolio: Annotated[str, typer.Argument(metavar="FILE|-", help="A portfolio document, - for stdin.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Assess a portfolio document, offline.
+
+    \b
+    Examples:
+        marginline risk portfolio.json --json
+        marginline status --json | jq .portfolio | marginline risk -
+    """
+    from marginline.commands.risk import risk as command
+
+    raise typer.Exit(command(portfolio, as_json=as_json))
+
+
+@app.command()
+def alerts(config: ConfigOption = None, as_json: JsonOption = False, timeout: TimeoutOption = 20.0) -> None:
+    """Read every account once and show the alerts that fire now.
+
+    \b
+    Examples:
+        marginline alerts
+        marginline alerts --json
+    """
+    from marginline.commands.readers import alerts as command
+
+    raise typer.Exit(command(config, as_json=as_json, timeout_s=timeout))
+
+
+@notify_app.command("test")
+def notify_test(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Send one message through every configured channel and say what became of it.
+
+    \b
+    Examples:
+        marginline notify test
+    """
+    from marginline.commands.setup import notify_test as command
+
+    raise typer.Exit(command(config, as_json=as_json))
+
+
+@app.command()
+def init(
+    config: ConfigOption = None,
+    provider: Annotated[str | None, typer.Option(help="aave-v3, spark, hyperliquid or manual.")] = None,
+    address: Annotated[str | None, typer.Option(help="The account's public address. No key is needed.")] = None,
+    chain: Annotated[str | None, typer.Option(help="ethereum, arbitrum, base, optimism, polygon or avalanche.")] = None,
+    name: Annotated[str, typer.Option(help="How you call the account.")] = "main",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file (a copy is kept).")] = False,
+) -> None:
+    """Write a first config; asks for what is missing.
+
+    \b
+    Examples:
+        marginline init --provider hyperliquid --address 0x...
+    """
+    from marginline.commands.setup import init as command
+
+    raise typer.Exit(command(config, provider=provider, address=address, chain=chain, name=name, force=force))
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False, timeout: TimeoutOption = 15.0) -> None:
+    """Check the config, every source, the clock, notification channels and this terminal.
+
+    \b
+    Examples:
+        marginline doctor
+    """
+    from marginline.commands.setup import doctor as command
+
+    raise typer.Exit(command(config, as_json=as_json, timeout_s=timeout))
+
+
+@app.command()
+def providers(as_json: JsonOption = False) -> None:
+    """List what every adapter reads and does.
+
+    \b
+    Examples:
+        marginline providers --json
+    """
+    from marginline.commands.setup import providers as command
+
+    raise typer.Exit(command(as_json=as_json))
+
+
+@config_app.command("path")
+def config_path(config: ConfigOption = None) -> None:
+    """Print where the config is looked for."""
+    from marginline.commands.setup import config_path as command
+
+    raise typer.Exit(command(config))
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Print the effective config; references stay references."""
+    from marginline.commands.setup import config_show as command
+
+    raise typer.Exit(command(config, as_json=as_json))
+
+
+@config_app.command("check")
+def config_check(config: ConfigOption = None) -> None:
+    """Say whether the config is valid, without reading any source."""
+    from marginline.commands.setup import config_check as command
+
+    raise typer.Exit(command(config))
+
+
+@app.command()
+def keys() -> None:
+    """Show what this terminal really sends for every key; leave with q or ctrl-c.
+
+    \b
+    Examples:
+        marginline keys
+    """
+    from marginline.commands.keys import keys as command
+
+    raise typer.Exit(command())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        app(args=list(arguments), prog_name="marginline")
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else Exit.OK
+    except BrokenPipeError:
+        silence_broken_pipe()
+        return 141
+    except AppError as error:
+        say(f"marginline: {error}")
+        return exit_of(error)
+    except Exception:  # the last line: an unforeseen fault is shown whole, and says that it is ours
+        logger.exception("internal error")
+        say(traceback.format_exc())
+        say("marginline: this is a fault of marginline itself; please report the lines above")
+        return Exit.INTERNAL
+    return Exit.OK
+
+
+def exit_of(error: AppError) -> Exit:
+    """Return the exit code that tells a script what kind of error it was."""
+    match error:
+        case ConfigError():
+            return Exit.USAGE
+        case Unauthorised():
+            return Exit.AUTH
+        case ProviderError():
+            return Exit.NETWORK
+        case _:
+            return Exit.INTERNAL
