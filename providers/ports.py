@@ -26,13 +26,18 @@ class LinkState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """A source's link changed; `detail` is one line for a human, `retry_at_ns` when the next try is due."""
+    """A source's link changed; `detail` is one line for a human, `retry_at_ns` when the next try is due.
+
+    `dropped` counts since the start what never reached the desk: unreadable frames, and old ticks that a slow reader
+    skipped. A change may repeat the present state to tell a new detail or count.
+    """
 
     source: str
     state: LinkState
     at_ns: int
     detail: str = ""
     retry_at_ns: int | None = None
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
