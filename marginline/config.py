@@ -116,7 +116,7 @@ class Config:
     venue_options: Mapping[str, VenueConfig] = field(default_factory=dict)
     stables: frozenset[str] = DEFAULT_STABLES
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
-    cooldown_s: int = 300
+    cooldown_s: int | None = None
     notify_urls: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = Limits()
     ui: UiConfig = UiConfig()
@@ -162,7 +162,7 @@ def load_config(path: Path, providers: Mapping[str, frozenset[str]], described_b
         venue_options=_venues(root.table("venues")),
         stables=stables,
         ladders=ladders,
-        cooldown_s=300 if cooldown is None else cooldown,
+        cooldown_s=cooldown,
         notify_urls=_notify(root.table("notify")),
         limits=_limits(root.table("limits")),
         ui=_ui(root.table("ui")),
@@ -278,9 +278,9 @@ def _ladder(table: Table, default: Ladder | None) -> Ladder:
     health = table.numbers("health", 3)
     distance = table.numbers("distance", 3, high=1)
     for key, steps, floor in (("health", health, Decimal(1)), ("distance", distance, Decimal(0))):
-        if steps and not (steps[0] >= steps[1] >= steps[2] >= floor):
+        if steps and not (steps[0] > steps[1] > steps[2] > 0 and steps[2] >= floor):
             raise table.error(
-                key, f"must fall from watch to danger and stay at or above {floor}, e.g. [2.0, 1.5, 1.15]"
+                key, f"must fall from watch to danger and stay at {floor} or above, e.g. [2.0, 1.5, 1.15]"
             )
     table.finish()
     if default is None:

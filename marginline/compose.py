@@ -1,0 +1,145 @@
+"""The composition root: from a config to a desk with its sources, feeds and channels."""
+
+import json
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+
+from desk.desk import Desk
+from desk.notify import Notifier
+from desk.settings import DeskSettings
+from engine.accounts import Account, Kind
+from engine.alerts import AlertPolicy
+from engine.document import DocumentError, parse_portfolio
+from engine.severity import Ladder
+from marginline.config import AccountConfig, Config, resolved
+from marginline.registry import DESCRIBED_IN_CONFIG, account_module, feed_module
+from providers.errors import ConfigError
+from providers.ports import AccountOptions, HistorySource, PositionSource, PriceFeed, VenueOptions
+
+
+def build_desk(
+    config: Config,
+    *,
+    assets: frozenset[str] = frozenset(),
+    with_notifications: bool = False,
+    clock: Callable[[], int] = time.time_ns,
+) -> Desk:
+    """Return a desk on the configured accounts and venues; `assets` are priced beside those of the accounts.
+
+    References to secrets are looked up here, so a missing variable is a `ConfigError` before anything starts.
+    """
+    feeds = tuple(build_feed(config, venue) for venue in config.venues)
+    sources = tuple(build_source(account, clock) for account in config.accounts)
+    urls = tuple(partial(_notify_url, config, url) for url in config.notify_urls) if with_notifications else ()
+    cooldown = config.cooldown_s
+    settings = DeskSettings(
+        ladders=config.ladders,
+        account_ladders={account.name: ladder for account in config.accounts if (ladder := _ladder(config, account))},
+        venues=config.venues,
+        stables=config.stables,
+        assets=assets,
+        alerts=AlertPolicy() if cooldown is None else AlertPolicy(cooldown_ns=cooldown * 1_000_000_000),
+        notify_urls=urls,
+        price_stale_after_s={
+            venue: options.stale_after_s
+            for venue, options in config.venue_options.items()
+            if options.stale_after_s is not None
+        },
+    )
+    return Desk(
+        sources,
+        feeds,
+        settings,
+        history=_history(feeds),
+        notifier=Notifier(urls) if urls else None,
+        clock=clock,
+    )
+
+
+def build_feed(config: Config, venue: str) -> PriceFeed:
+    """Return the price feed of one configured venue."""
+    options = config.venue_options.get(venue)
+    if options is None:
+        feed: PriceFeed = feed_module(venue).feed(VenueOptions())
+        return feed
+    where = f"{config.path}: venues.{venue}"
+    feed = feed_module(venue).feed(
+        VenueOptions(
+            rest_url=resolved(options.rest_url, f"{where}.rest_url"),
+            ws_url=resolved(options.ws_url, f"{where}.ws_url"),
+            stale_after_s=options.stale_after_s,
+            tls_ca=options.tls_ca,
+        )
+    )
+    return feed
+
+
+def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSource:
+    """Return the source behind one `[[account]]`; raises `ConfigError` for what the provider cannot use."""
+    manual = described_account(account, clock()) if account.provider in DESCRIBED_IN_CONFIG else None
+    options = AccountOptions(
+        name=account.name,
+        provider=account.provider,
+        address=resolved(account.address, f"{account.where}: address"),
+        chain=account.chain,
+        chain_id=account.chain_id,
+        market=account.market,
+        addresses_provider=account.addresses_provider,
+        rpc_urls=tuple(resolved(url, f"{account.where}: rpc_url") or "" for url in account.rpc_urls),
+        rest_url=resolved(account.rest_url, f"{account.where}: rest_url"),
+        ws_url=resolved(account.ws_url, f"{account.where}: ws_url"),
+        poll_s=account.poll_s,
+        stale_after_s=account.stale_after_s,
+        tls_ca=account.tls_ca,
+        oracle_rules=account.oracle_rules,
+        manual=manual,
+    )
+    source: PositionSource = account_module(account.provider).source(options)
+    return source
+
+
+def described_account(account: AccountConfig, now_ns: int) -> Account:
+    """Return a manual account from its tables in the config, under the rules of a portfolio document."""
+    seconds = now_ns // 1_000_000_000
+    document = {
+        "schema": "marginline.portfolio/1",
+        "as_of": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)),
+        "prices": {},
+        "accounts": [{"name": account.name, "provider": "manual", **account.described}],
+    }
+    try:
+        portfolio = parse_portfolio(json.dumps(document, default=_plain))
+    except DocumentError as error:
+        raise ConfigError(f"{account.where}: {error}") from error
+    return portfolio.accounts[0]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise ConfigError(f"a manual account holds a {type(value).__name__}, which is neither text nor a number")
+
+
+def _ladder(config: Config, account: AccountConfig) -> Ladder | None:
+    """Return the account's own ladder, completed by its kind's."""
+    if account.ladder is None:
+        return None
+    kinds = account_module(account.provider).INFO.kinds
+    named = str(account.described.get("kind", ""))
+    kind = Kind(named) if named in set(Kind) else next(iter(sorted(kinds)), Kind.LOAN)
+    base = config.ladders[kind]
+    return Ladder(health=account.ladder.health or base.health, distance=account.ladder.distance or base.distance)
+
+
+def _notify_url(config: Config, reference: str) -> str:
+    return resolved(reference, f"{config.path}: notify.urls") or ""
+
+
+def _history(feeds: tuple[PriceFeed, ...]) -> HistorySource | None:
+    """Return the first configured venue that has past prices."""
+    for feed in feeds:
+        if hasattr(feed, "daily_closes"):
+            return feed  # type: ignore[return-value]  # checked by the attribute on the line above
+    return None

@@ -1,0 +1,124 @@
+"""A config is either right, or refused with the file, the line, the key and what to do."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.accounts import Kind
+from marginline.config import Config, load_config
+from marginline.registry import DESCRIBED_IN_CONFIG, SettingsByProvider
+from marginline.secrets import resolve
+from marginline.toml_table import key_lines
+from providers.errors import ConfigError
+
+ACCOUNT = (
+    '[[account]]\nname = "main"\nprovider = "hyperliquid"\naddress = "0x0000000000000000000000000000000000000001"\n'
+)
+
+
+def load(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, SettingsByProvider(), DESCRIBED_IN_CONFIG)
+
+
+def test_a_whole_config_is_read(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        ACCOUNT
+        + """
+[account.alerts]
+distance = [0.3, 0.2, 0.1]
+[prices]
+venues = ["kraken", "binance"]
+[venues.kraken]
+ws_url = "ws://127.0.0.1:9"
+[alerts.loan]
+health = [3, 2, 1.2]
+[notify]
+urls = ["env:NTFY_URL"]
+[limits]
+max_topup_usd = 5000
+arm_minutes = 5
+""",
+    )
+    (account,) = config.accounts
+    assert account.name == "main"
+    assert account.ladder is not None
+    assert account.ladder.distance == (Decimal("0.3"), Decimal("0.2"), Decimal("0.1"))
+    assert config.venues == ("kraken", "binance")
+    assert config.venue_options["kraken"].ws_url == "ws://127.0.0.1:9"
+    assert config.ladders[Kind.LOAN].health == (Decimal(3), Decimal(2), Decimal("1.2"))
+    assert config.limits.arm_minutes == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (ACCOUNT + 'adress = "0x1"\n', 5, ['unknown key; did you mean "address"?', "main"]),
+        (ACCOUNT + 'secret = "hunter2hunter2"\n', 5, ["a secret must not stand in the file", "env:"]),
+        (ACCOUNT + 'signer = "0xabc"\n', 5, ["keystore:"]),
+        ("[price]\n", 1, ['did you mean "prices"?']),
+        ('[prices]\nvenues = ["mtgox"]\n', 2, ["mtgox", "binance"]),
+        ("[alerts.loan]\nhealth = [1.5, 2.0, 1.1]\n", 2, ["must fall"]),
+        ("[alerts.loan]\nhealth = [1.5, 1.2]\n", 2, ["3 numbers"]),
+        ("[alerts.perp]\ndistance = [0.2, nan, 0.1]\n", 2, ["must be from"]),
+        ("[limits]\nmax_topup_usd = -1\n", 2, ["must be from 0"]),
+        ('[notify]\nurls = ["ntfy://token@host/x"]\n', 2, ["env:NAME"]),
+        (ACCOUNT + 'rest_url = "ftp://x"\n', 5, ["http://"]),
+        (ACCOUNT + 'rest_url = "https://x.example/v3/0123456789abcdef0123456789abcdef"\n', 5, ["API key"]),
+        ('[[account]]\nname = "a b"\nprovider = "hyperliquid"\n', 2, ["letters"]),
+        ('[[account]]\nname = "a"\nprovider = "hyperliquide"\n', 3, ["unknown provider", "hyperliquid"]),
+        ('[[account]]\nname = "a"\n', 1, ["provider", "is missing"]),
+        (ACCOUNT + ACCOUNT, 6, ["already used"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert f"config.toml:{line}:" in message
+    assert all(word in message for word in words), message
+
+
+def test_an_error_never_repeats_the_secret(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, ACCOUNT + 'key = "sk-live-0123456789"\n')
+    assert "0123456789" not in str(caught.value)
+
+
+def test_broken_toml_names_line_and_column(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not valid TOML.*line 1"):
+        load(tmp_path, "[[account\n")
+
+
+def test_every_key_knows_its_line() -> None:
+    lines = key_lines('a = 1\n[t]\n"b" = 2\n[[x]]\n c.d = 3\n[[x]]\n[x.y]\ne = 1\n')
+    assert lines[("a",)] == 1
+    assert lines[("t", "b")] == 3
+    assert lines[("x", 0, "c", "d")] == 5
+    assert lines[("x", 1)] == 6
+    assert lines[("x", 1, "y", "e")] == 8
+
+
+def test_a_secret_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("s3cret\n")
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        resolve(f"file:{file}", "key")
+    file.chmod(0o600)
+    assert resolve(f"file:{file}", "key") == "s3cret"
+
+
+def test_a_command_gives_its_first_line_and_hides_its_failure_text() -> None:
+    assert resolve("cmd:printf 'abc\\ndef\\n'", "key") == "abc"
+    with pytest.raises(ConfigError) as caught:
+        resolve("cmd:false --password=hunter2", "key")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unset_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match="MARGINLINE_TEST_NOT_SET"):
+        resolve("env:MARGINLINE_TEST_NOT_SET", "account main: rpc_url")
