@@ -11,9 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine.severity import DEFAULT_LADDERS, Ladder
-
 from engine.accounts import Kind
+from engine.severity import DEFAULT_LADDERS, Ladder
 from marginline.secrets import SCHEMES, is_reference, resolve
 from marginline.toml_table import Table, load_table
 from providers.errors import ConfigError
