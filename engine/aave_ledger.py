@@ -1,12 +1,12 @@
 """`AaveLedger`: the exact answers of one Aave v3 account to price moves, by its own contract's integer arithmetic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal
 
 from engine.aave import NO_DEBT, AaveLeg, AaveUser, account_data_at, legs
 from engine.aave_liquidation import pairs, worst_call
-from engine.aave_math import BPS, WAD, AaveVersion, mul_div_ceil, percent_mul, wad_div
+from engine.aave_math import BPS, WAD, AaveVersion
 from engine.crossing import nearest
 
 WIDE = Context(prec=78)
@@ -83,7 +83,7 @@ class AaveLedger:
                         price * x // SHOCK_UNIT if moves else price for price, moves in zip(prices, moving, strict=True)
                     ]
 
-                found = self._edge(at, SHOCK_UNIT)
+                found = self._edge(at, SHOCK_UNIT, floored=True)
             self._known[assets] = None if found is None else WIDE.scaleb(Decimal(found - SHOCK_UNIT), -SHOCK_DIGITS)
         return self._known[assets]
 
@@ -117,24 +117,24 @@ class AaveLedger:
         shared = any(leg.shares_emode_price for leg in self.legs if leg.reserve.asset == asset)
         return [leg.reserve.asset == asset or (shared and leg.shares_emode_price) for leg in self.legs]
 
-    def _edge(self, at: PriceAt, start: int) -> int | None:
-        """Return the liquidatable point nearest to where safe turns to liquidatable, seen from `start`."""
-        low, high = self._health_bounds(at(start), at(start))
-        is_liquidatable = low < WAD
+    def _edge(self, at: PriceAt, start: int, *, floored: bool = False) -> int | None:
+        """Return the liquidatable point nearest to where safe turns to liquidatable, seen from `start`.
+
+        `at` gives the prices of a point, linear in it but for rounding down where `floored`.
+        """
+        health = account_data_at(self.user.version, self.legs, at(start)).health_factor_wad
+        if health == NO_DEBT:
+            return None
+        is_liquidatable = health < WAD
+        moving = [low != high for low, high in zip(at(start), at(start * 2), strict=True)]
 
         def verdict(lower: int, upper: int) -> bool | None:
-            least, most = self._health_bounds(at(lower), at(upper))
-            if most < WAD:
-                return not is_liquidatable
-            if least >= WAD:
-                return is_liquidatable
-            return None
+            safe = self._is_safe(at(lower), at(upper), moving, floored=floored)
+            return None if safe is None else safe is is_liquidatable
 
-        if high == NO_DEBT:
-            return None
         below = nearest(verdict, start - 1, 1) if start > 1 else None
         # Above, only what is nearer than the answer below can still win.
-        reach = min(start << _DOUBLINGS, 2 * start - below if below is not None else start << _DOUBLINGS)
+        reach = start << _DOUBLINGS if below is None else min(start << _DOUBLINGS, 2 * start - below)
         above, near = None, start + 1
         while above is None and near <= reach:
             far = min(max(2 * near, near), reach)
@@ -145,38 +145,61 @@ class AaveLedger:
             return None
         return below + 1 if is_liquidatable else below
 
-    def _health_bounds(self, low: Sequence[int], high: Sequence[int]) -> tuple[int, int]:
-        """Return the least and the greatest health factor that any prices between `low` and `high` can give."""
+    def _is_safe(self, low: list[int], high: list[int], moving: list[bool], *, floored: bool) -> bool | None:
+        """Return whether health is at least 1 at every point between two; `None` when bounds cannot tell.
+
+        Collateral weighted by a fixed threshold less debt is linear in the point, so between two points it cannot
+        leave the range of its ends by more than the rounding of what moves (`_rounding`). Up to 3.4 the threshold is
+        itself a truncated average; its least and greatest value between the points bound it.
+        """
         version = self.user.version
-        rounds_up = version >= AaveVersion.V3_5
-        debt_low = debt_high = 0
-        values: list[tuple[int, int, int]] = []
-        for leg, price_low, price_high in zip(self.legs, low, high, strict=True):
-            unit = leg.reserve.unit
-            if leg.counts:
-                values.append(
-                    (leg.liquidation_threshold_bps, leg.supplied * price_low // unit, leg.supplied * price_high // unit)
+        ends = [account_data_at(version, self.legs, prices) for prices in ((low, high) if low != high else (low,))]
+        if len(ends) == 1:
+            return ends[0].health_factor_wad >= WAD
+        debts = [end.total_debt_base for end in ends]
+        if version >= AaveVersion.V3_5:
+            sums = [sum(self._weighted(prices)) for prices in (low, high)]
+            least = greatest = [weighted - BPS * debt for weighted, debt in zip(sums, debts, strict=True)]
+            threshold = None
+        else:
+            values = sorted(
+                (
+                    leg.liquidation_threshold_bps,
+                    leg.supplied * p // leg.reserve.unit,
+                    leg.supplied * q // leg.reserve.unit,
                 )
-            if leg.owed and rounds_up:
-                debt_low += mul_div_ceil(leg.owed, price_low, unit)
-                debt_high += mul_div_ceil(leg.owed, price_high, unit)
-            elif leg.owed:
-                debt_low += leg.owed * price_low // unit
-                debt_high += leg.owed * price_high // unit
-        if rounds_up:
-            weighted_low = sum(threshold * value for threshold, value, _ in values)
-            weighted_high = sum(threshold * value for threshold, _, value in values)
-            return (
-                wad_div(weighted_low, debt_high) // BPS if debt_high else NO_DEBT,
-                wad_div(weighted_high, debt_low) // BPS if debt_low else NO_DEBT,
+                for leg, p, q in zip(self.legs, low, high, strict=True)
+                if leg.counts
             )
-        values.sort()
-        weighted_low = percent_mul(sum(value for _, value, _ in values), _least_average(values))
-        weighted_high = percent_mul(sum(value for _, _, value in values), _greatest_average(values))
-        return (
-            wad_div(weighted_low, debt_high) if debt_high else NO_DEBT,
-            wad_div(weighted_high, debt_low) if debt_low else NO_DEBT,
-        )
+            floor, threshold = _least_average(values), _greatest_average(values)
+            totals = [end.total_collateral_base for end in ends]
+            least = [total * floor - BPS * debt for total, debt in zip(totals, debts, strict=True)]
+            greatest = [total * threshold - BPS * debt for total, debt in zip(totals, debts, strict=True)]
+        slack = self._rounding(moving, threshold, floored=floored)
+        if min(least) >= slack:
+            return True
+        # Half up in the last division, and in percentMul before 3.5, can lift a sum that is short by this much.
+        lift = BPS * (2 + max(debts) // WAD)
+        return False if max(greatest) + slack + lift < 0 else None
+
+    def _weighted(self, prices: list[int]) -> Iterator[int]:
+        for leg, price in zip(self.legs, prices, strict=True):
+            if leg.counts:
+                yield leg.supplied * price // leg.reserve.unit * leg.liquidation_threshold_bps
+
+    def _rounding(self, moving: list[bool], threshold: int | None, *, floored: bool) -> int:
+        """Return the most by which rounding bends weighted collateral less debt (x 1e4) off its straight line.
+
+        One base unit per moving value; where the prices themselves are rounded, one price unit of each balance more.
+        """
+        slack = 0
+        for leg, moves in zip(self.legs, moving, strict=True):
+            if moves and leg.counts:
+                weight = leg.liquidation_threshold_bps if threshold is None else threshold
+                slack += weight * (1 + (leg.supplied // leg.reserve.unit + 1 if floored else 0))
+            if moves and leg.owed:
+                slack += BPS * (1 + (leg.owed // leg.reserve.unit + 1 if floored else 0))
+        return slack
 
     def _worst_call(self) -> tuple[int, Decimal] | None:
         """Return the greatest loss of one call in base units, and the fraction of all debt that it repays."""

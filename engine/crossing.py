@@ -11,7 +11,7 @@ Verdict = Callable[[int, int], bool | None]
 
 It must decide every interval of one point."""
 
-BUDGET = 50_000
+BUDGET = 8_000
 
 
 def nearest(verdict: Verdict, start: int, end: int, budget: int = BUDGET) -> int | None:
