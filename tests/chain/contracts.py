@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ class Artifact:
             address = (libraries or {})[library][2:].lower()
             for start in starts:
                 code = code[: 2 * start] + address + code[2 * start + 40 :]
-        constructor = next((entry for entry in self.abi if entry["type"] == "constructor"), {"inputs": []})
+        constructor: dict[str, Any] = next(
+            (entry for entry in self.abi if entry["type"] == "constructor"), {"inputs": []}
+        )
         return "0x" + code + encode(_types(constructor["inputs"]), arguments).hex()
 
 
@@ -57,7 +59,7 @@ class Contract:
 
     anvil: Anvil
     address: str
-    abi: Abi
+    abi: Abi = field(repr=False)
 
     def data(self, function: str, *arguments: Any) -> str:
         """Return the call data of `function`."""
