@@ -1,0 +1,1 @@
+"""Performance as ratios: every row measures ours and its baseline side by side in one run."""
