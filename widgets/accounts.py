@@ -1,10 +1,17 @@
 """The table of accounts: worst first, one line each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+from textual.reactive import reactive
 
 from engine.assessment import Severity
-from widgets.gauges import Gauge, Spark
-from widgets.tones import BLANK, Cell
+from widgets.columns import Column, Layout, arrange, number_column, right_column, text_column
+from widgets.gauges import Gauge, Spark, gauge, spark
+from widgets.lines import Spans
+from widgets.rowlist import RowList
+from widgets.tones import BLANK, Cell, Ground, Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +54,58 @@ class Accounts:
     rows: tuple[AccountRow, ...] = ()
     sorted_by: str = ""
     nothing: str = ""
+
+
+COLUMNS: tuple[Column[AccountRow], ...] = (
+    right_column("", 2, lambda row: row.glyph),
+    text_column("ACCOUNT", 11, lambda row: row.account, grow=4),
+    text_column("VENUE", 11, lambda row: row.venue, 91),
+    number_column("HEALTH", 8, lambda row: row.health),
+    number_column("MARKET", 7, lambda row: row.market, 63),
+    number_column("NEXT", 7, lambda row: row.next, 79),
+    text_column("BY", 6, lambda row: row.by),
+    number_column("LIQ AT", 9, lambda row: row.liq_at, 42),
+    number_column("DIST %", 7, lambda row: row.distance, 50),
+    number_column("σ-DAYS", 7, lambda row: row.sigma_days, 71),
+    Column("ROOM", 12, lambda row, width: gauge(row.room, width), 104),
+    right_column("AGE", 4, lambda row: row.age, 55),
+    number_column("BUFFER $", 10, lambda row: row.buffer, 115),
+    Column("HF 24H", 14, lambda row, width: spark(row.history, width), 138),
+    number_column("EQUITY $", 10, lambda row: row.equity, 149),
+    number_column("DEBT $", 8, lambda row: row.debt, 158),
+    number_column("LEV ×", 6, lambda row: row.leverage, 165),
+    number_column("COST $/D", 9, lambda row: row.cost, 175),
+)
+"""Every column in screen order and the width from which it is shown."""
+
+
+@lru_cache(maxsize=8)
+def account_layout(width: int) -> Layout[AccountRow]:
+    """Return the columns that a table of `width` cells shows."""
+    return arrange(COLUMNS, width)
+
+
+class AccountTable(RowList[AccountRow]):
+    """One line per account; its cursor stays visible without focus, as other panes show the account under it."""
+
+    CURSOR_NEEDS_FOCUS = False
+    model: reactive[Accounts] = reactive(Accounts(), repaint=False, always_update=True)
+
+    class Highlighted(RowList.Highlighted):
+        """The cursor came to another account."""
+
+    class Chosen(RowList.Chosen):
+        """An account was opened."""
+
+    def rows(self) -> Sequence[AccountRow]:
+        return self.model.rows
+
+    def nothing(self) -> str:
+        return self.model.nothing
+
+    def header_line(self, width: int) -> Spans:
+        return account_layout(width).heading(self.model.sorted_by)
+
+    def row_line(self, row: AccountRow, width: int, is_cursor: bool) -> Spans:
+        mark = ("▌", Tone.ACCENT) if is_cursor and self.has_focus else (" ", Tone.TEXT)
+        return account_layout(width).line(row, Ground.RAISED if is_cursor else Ground.NONE, mark)
