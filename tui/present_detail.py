@@ -1,0 +1,412 @@
+"""One account in full: its load line, legs, facts and a day of health."""
+
+from collections.abc import Iterable
+from decimal import ROUND_FLOOR, Decimal
+
+from desk.snapshot import AccountState, Snapshot
+from engine.accounts import Collateral, Debt, Kind, Position
+from engine.assessment import Direction, LiquidationPoint, Severity
+from tui import numbers, words
+from tui.view import Frame
+from widgets.bars import Section
+from widgets.facts import Fact, FactList, LegRow, Legs, Text
+from widgets.history import History, Threshold
+from widgets.loadline import Mark, Scale
+from widgets.tones import BLANK, Cell, Line, Tone
+
+_DAY_NS = 86_400 * 1_000_000_000
+_VENUE_DISAGREES = Decimal("0.001")
+_PERCENT = Decimal(100)
+
+
+def section(frame: Frame, *, is_focused: bool = False) -> Section:
+    """Return the title of the selected account's section, with its oracle's rule at the right."""
+    state = frame.selected
+    if state is None:
+        return Section("no account", is_focused=is_focused)
+    account = state.account
+    venue = account.venue or account.provider or account.kind.value
+    return Section(f"{account.name} · {venue}", _oracle_note(frame.snapshot, state), is_focused)
+
+
+def _oracle_note(snapshot: Snapshot, state: AccountState) -> str:
+    asset = state.assessment.nearest
+    oracle = words.oracle_of(snapshot, state, asset) if asset is not None else None
+    if asset is None or oracle is None or state.account.kind is not Kind.LOAN:
+        return state.account.note
+    parts = []
+    if oracle.age_s is not None:
+        parts.append(f"{asset} oracle {numbers.age(int(oracle.age_s * 1_000_000_000))}")
+    rule = []
+    if oracle.deviation_bps is not None:
+        rule.append(f"{oracle.deviation_bps / 100:f} %")
+    if oracle.heartbeat_s is not None:
+        rule.append(numbers.span(oracle.heartbeat_s))
+    if rule:
+        parts.append(" or ".join(rule))
+    return " · ".join(parts) or state.account.note
+
+
+def scale(frame: Frame) -> Scale:
+    """Return the load line of the selected account: the nearest line, and what stands beside it."""
+    state = frame.selected
+    if state is None:
+        return Scale(None, reason="no account selected")
+    nearest = words.nearest_point(state)
+    if nearest is None:
+        return Scale(None, reason=_no_line(state), is_stale=state.is_stale)
+    asset, point = nearest
+    snapshot = frame.snapshot
+    trigger = words.trigger_price(snapshot, state, asset)
+    if point.price is None or trigger is None:
+        return Scale(None, reason=f"{asset} has no price", is_stale=state.is_stale)
+    places = words.places_of(snapshot, state, asset)
+    is_loan = state.account.kind is Kind.LOAN
+    marks = [_mark("O" if is_loan else "P", state.assessment.trigger, trigger, places, Tone.STRONG)]
+    market = words.market_price(snapshot, state, asset)
+    if market is not None:
+        marks.append(_mark("M", "market", market, places, Tone.ACCENT))
+    coming = state.assessment.at_next_oracle
+    if coming is not None and asset in coming.updates:
+        marks.append(_mark("N", "next", coming.updates[asset].price, places, Tone.NEXT))
+    falls = words.falls(point)
+    label = numbers.liquidation_price(point.price, places, falls=falls)
+    direction = Direction.DOWN if falls else Direction.UP
+    return Scale(float(point.price), label, direction, tuple(marks), state.is_stale)
+
+
+def _mark(letter: str, name: str, price: Decimal, places: int, tone: Tone) -> Mark:
+    return Mark(letter, name, float(price), numbers.price(price, places), tone)
+
+
+def _no_line(state: AccountState) -> str:
+    assessment = state.assessment
+    if not assessment.has_debt:
+        return "no debt: nothing can be liquidated"
+    if "liquidation" in assessment.missing:
+        return assessment.missing["liquidation"]
+    if assessment.health_factor is None:
+        return assessment.severity_because
+    if assessment.health_factor < 1:
+        return "below the line: liquidatable now"
+    return "no move of one asset alone liquidates"
+
+
+def brief(frame: Frame) -> FactList:
+    """Return the three facts beside a short load line."""
+    state = frame.selected
+    nearest = words.nearest_point(state) if state is not None else None
+    if state is None or nearest is None:
+        return FactList()
+    asset, point = nearest
+    falls = words.falls(point)
+    rows = [
+        Fact("to the line", _cells(state, numbers.distance(point.distance, falls=falls), " %", _emphasis(state))),
+        Fact("at market", _cells(state, _market_distance(frame.snapshot, state, asset, point), " %")),
+        Fact("speed", _cells(state, numbers.sigma_days(state.assessment.sigma_days), " σ-days")),
+    ]
+    return FactList(tuple(rows))
+
+
+def _emphasis(state: AccountState) -> Tone:
+    severity = words.severity_of(state)
+    return words.tone_of(severity) if severity in (Severity.DANGER, Severity.LIQUIDATABLE) else Tone.TEXT
+
+
+def _cells(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEXT) -> Line:
+    if text == numbers.UNKNOWN:
+        return (Cell(text, Tone.UNKNOWN),)
+    if state.is_stale:
+        return (Cell(f"{numbers.unvouched(text)}{unit}", Tone.MUTED),)
+    return (Cell(f"{text}{unit}", tone),)
+
+
+def _market_distance(snapshot: Snapshot, state: AccountState, asset: str, point: LiquidationPoint) -> str:
+    """Return the distance from the market's price to the line; below zero there, the market is past it already."""
+    market = words.market_price(snapshot, state, asset)
+    if market is None or point.price is None or market <= 0:
+        return numbers.UNKNOWN
+    falls = words.falls(point)
+    room = (market - point.price) / market if falls else (point.price - market) / market
+    return "past it" if room <= 0 else numbers.distance(room, falls=falls)
+
+
+def healths(frame: Frame) -> Text:
+    """Return three columns: health and room at the trigger, at the market and after the next print."""
+    state = frame.selected
+    if state is None:
+        return Text()
+    assessment, snapshot = state.assessment, frame.snapshot
+    nearest = words.nearest_point(state)
+    asset, point = nearest if nearest is not None else ("", None)
+    places = words.places_of(snapshot, state, asset) if asset else 0
+    tone = words.tone_of(words.severity_of(state))
+    columns = [(f"at {assessment.trigger}", words.health_text(state), *_at_trigger(frame, state, asset, point, places))]
+    market = assessment.at_market
+    figure = numbers.health(market.health_factor if market is not None else None) if assessment.has_debt else ""
+    room, said = "", assessment.missing.get("at_market", "")
+    if point is not None:
+        room = _market_distance(snapshot, state, asset, point)
+        price = words.market_price(snapshot, state, asset)
+        said = said if price is None else f"{asset} {numbers.price(price, places)}"
+    columns.append(("at market", figure, room, said))
+    if state.account.kind is Kind.LOAN:
+        columns.append(_after_print(state, asset, places))
+    width = 30
+    lines: list[Line] = []
+    lines.append(tuple(Cell(f"{title:<{width}}", Tone.MUTED) for title, *_ in columns))
+    second: list[Cell] = []
+    for _, figure, room, _ in columns:
+        shown = numbers.unvouched(figure) if state.is_stale else figure
+        is_percent = bool(room) and room[-1].isdigit()
+        rest = f"  {room} %" if is_percent else f"  {room}" if room else ""
+        second.append(Cell(shown, Tone.UNKNOWN if figure == numbers.UNKNOWN else tone))
+        second.append(Cell(f"{rest:<{max(1, width - len(shown))}}", Tone.TEXT))
+    lines.append(tuple(second))
+    lines.append(tuple(Cell(f"{said[: width - 2]:<{width}}", Tone.MUTED) for *_, said in columns))
+    return Text(tuple(lines))
+
+
+def _at_trigger(
+    frame: Frame, state: AccountState, asset: str, point: LiquidationPoint | None, places: int
+) -> tuple[str, str]:
+    if point is None:
+        return "", state.assessment.severity_because
+    trigger = words.trigger_price(frame.snapshot, state, asset)
+    oracle = words.oracle_of(frame.snapshot, state, asset) if state.account.kind is Kind.LOAN else None
+    age = ""
+    if oracle is not None and oracle.age_s is not None:
+        age = f"  {numbers.age(int(oracle.age_s * 1_000_000_000))}"
+    room = numbers.distance(point.distance, falls=words.falls(point))
+    return room, f"{asset} {numbers.price(trigger, places)}{age}"
+
+
+def _after_print(state: AccountState, asset: str, places: int) -> tuple[str, str, str, str]:
+    coming = state.assessment.at_next_oracle
+    if not state.assessment.has_debt:
+        return "at next print", "", "", ""
+    if coming is None:
+        return "at next print", numbers.UNKNOWN, "", state.assessment.missing.get("at_next_oracle", "")
+    update = coming.updates.get(asset)
+    others = [name for name in coming.updates if name != asset]
+    if update is not None:
+        said = f"{asset} {numbers.price(update.price, places)}  due: {update.due.value}"
+    else:
+        said = f"due: {', '.join(others)}" if others else "not due"
+    return "at next print", numbers.health(coming.health_factor), "", said
+
+
+def legs(frame: Frame) -> Legs:
+    """Return the legs of the selected account."""
+    state = frame.selected
+    if state is None:
+        return Legs(nothing="no account selected")
+    is_loan = state.account.kind is Kind.LOAN
+    account = state.account
+    rows = [_collateral(frame, state, leg) for leg in account.collateral]
+    rows.extend(_debt(frame, state, leg) for leg in account.debt)
+    rows.extend(_position(frame, state, leg) for leg in account.positions)
+    if account.kind is not Kind.LOAN:
+        rows.append(_cash(frame, state))
+    return Legs(tuple(rows), "THRESH" if is_loan else "MAINT", "no legs")
+
+
+def _collateral(frame: Frame, state: AccountState, leg: Collateral) -> LegRow:
+    price = words.trigger_price(frame.snapshot, state, leg.asset)
+    value = leg.amount * price if price is not None else None
+    threshold = Cell("off", Tone.MUTED) if leg.liquidation_threshold == 0 else _threshold(leg.liquidation_threshold)
+    return _leg(frame, state, "+", leg.asset, leg.amount, value, threshold, leg.supply_rate)
+
+
+def _debt(frame: Frame, state: AccountState, leg: Debt) -> LegRow:
+    price = words.trigger_price(frame.snapshot, state, leg.asset)
+    value = -leg.amount * price if price is not None else None
+    rate = -leg.borrow_rate if leg.borrow_rate is not None else None
+    return _leg(frame, state, "-", leg.asset, -leg.amount, value, BLANK, rate)
+
+
+def _position(frame: Frame, state: AccountState, leg: Position) -> LegRow:
+    price = words.trigger_price(frame.snapshot, state, leg.asset)
+    value = leg.quantity * price if price is not None else None
+    notional = abs(value) if value is not None else Decimal(0)
+    tier = next((tier for tier in reversed(leg.tiers) if tier.notional_floor <= notional), None)
+    maintenance = _threshold(tier.maintenance_rate) if tier is not None else BLANK
+    rate = None
+    if leg.funding_rate is not None:
+        rate = -leg.funding_rate if leg.quantity > 0 or state.account.kind is Kind.BROKER else leg.funding_rate
+    return _leg(frame, state, "+" if leg.quantity >= 0 else "-", leg.asset, leg.quantity, value, maintenance, rate)
+
+
+def _cash(frame: Frame, state: AccountState) -> LegRow:
+    account = state.account
+    sign = "+" if account.balance >= 0 else "-"
+    rate = account.cash_rate if account.balance >= 0 or account.cash_rate is None else -account.cash_rate
+    name = "balance" if account.kind is Kind.PERP else "cash"
+    amount = (
+        Cell(numbers.MASK, Tone.MUTED) if frame.view.is_masked else Cell(numbers.amount(account.balance, Decimal(1)))
+    )
+    value = Cell(numbers.MASK, Tone.MUTED) if frame.view.is_masked else Cell(numbers.money(account.balance))
+    return LegRow(Cell(f"{sign} {name} {account.quote}"), amount, value, rate=_rate(rate))
+
+
+def _leg(
+    frame: Frame,
+    state: AccountState,
+    sign: str,
+    asset: str,
+    amount: Decimal,
+    value: Decimal | None,
+    threshold: Cell,
+    rate: Decimal | None,
+) -> LegRow:
+    price = words.trigger_price(frame.snapshot, state, asset)
+    places = words.places_of(frame.snapshot, state, asset)
+    oracle = words.oracle_of(frame.snapshot, state, asset) if state.account.kind is Kind.LOAN else None
+    age_s = oracle.age_s if oracle is not None else None
+    masked = Cell(numbers.MASK, Tone.MUTED)
+    plain = Tone.MUTED if state.is_stale else Tone.TEXT
+
+    def number(text: str) -> Cell:
+        if text == numbers.UNKNOWN:
+            return Cell(text, Tone.UNKNOWN)
+        return Cell(numbers.unvouched(text) if state.is_stale else text, plain)
+
+    return LegRow(
+        leg=Cell(f"{sign} {asset}"),
+        amount=masked if frame.view.is_masked else number(numbers.amount(amount, price)),
+        value=masked if frame.view.is_masked else number(numbers.money(value)),
+        threshold=threshold,
+        rate=_rate(rate),
+        price=number(numbers.price(price, places)),
+        age=Cell(numbers.age(int(age_s * 1_000_000_000)), Tone.MUTED) if age_s is not None else BLANK,
+    )
+
+
+def _threshold(value: Decimal) -> Cell:
+    return Cell(numbers.threshold(value), Tone.MUTED)
+
+
+def _rate(value: Decimal | None) -> Cell:
+    return BLANK if value is None else Cell(numbers.signed_percent(value), Tone.TEXT)
+
+
+def facts(frame: Frame) -> FactList:
+    """Return what else is known of the selected account, the figures that a trader acts on first."""
+    state = frame.selected
+    return FactList(tuple(_facts(frame, state))) if state is not None else FactList()
+
+
+def _facts(frame: Frame, state: AccountState) -> Iterable[Fact]:
+    assessment, account = state.assessment, state.account
+    unit = " $" if account.quote.upper() in numbers.DOLLARS else f" {account.quote}"
+
+    def money(text: str, after: str = "") -> Line:
+        if frame.view.is_masked:
+            return (Cell(numbers.MASK, Tone.MUTED),)
+        return _cells(state, text, f"{unit}{after}")
+
+    is_perp = account.kind is Kind.PERP
+    if not is_perp:
+        yield Fact("collateral", money(numbers.money(assessment.collateral_value)))
+        if assessment.has_debt:
+            yield Fact("debt", money(numbers.debt(assessment.debt_value)))
+    yield Fact("equity", money(numbers.money(assessment.equity)))
+    if not assessment.has_debt:
+        return
+    if account.kind is not Kind.LOAN:
+        yield Fact("maintenance", money(numbers.debt(assessment.maintenance_requirement)))
+    yield Fact("buffer", money(numbers.money(assessment.buffer)))
+    yield Fact("leverage", _cells(state, numbers.multiple(assessment.leverage), " ×"))
+    if assessment.capital_efficiency is not None:
+        used = numbers.round_exactly(assessment.capital_efficiency * _PERCENT, 1, ROUND_FLOOR)
+        yield Fact("capital used", _cells(state, f"{used:f}", " %"))
+    cost = assessment.cost_of_debt
+    if cost is not None and cost.per_day is not None:
+        yield Fact("cost of debt", money(numbers.cents(cost.per_day), "/d"))
+    if cost is not None and cost.net_carry is not None:
+        yield Fact("net carry", _cells(state, numbers.signed_percent(cost.net_carry), " % a year"))
+    if assessment.interest_only_days is not None:
+        yield Fact("interest alone", _cells(state, f"{assessment.interest_only_days:,}", " days"))
+    if assessment.uniform_shock is not None:
+        falls = assessment.uniform_shock < 0
+        yield Fact("all together", _cells(state, numbers.distance(assessment.uniform_shock, falls=falls), " %"))
+    if assessment.loss_at_liquidation is not None:
+        yield Fact("lost at the line", money(numbers.debt(assessment.loss_at_liquidation)))
+    yield from _venue_facts(frame, state)
+    yield Fact("because", (Cell(assessment.severity_because, Tone.MUTED),))
+    for reason in dict.fromkeys((*account.degraded, *assessment.degraded)):
+        yield Fact("degraded", (Cell(reason, Tone.UNKNOWN),))
+
+
+def _venue_facts(frame: Frame, state: AccountState) -> Iterable[Fact]:
+    """Say what the venue itself reports, loudly where it is not what we computed."""
+    for leg in state.account.positions:
+        theirs = leg.venue_liquidation_price
+        ours = state.assessment.liquidation.get(leg.asset)
+        if theirs is None:
+            continue
+        places = words.places_of(frame.snapshot, state, leg.asset)
+        differs = ours is None or ours.price is None or abs(ours.price / theirs - 1) > _VENUE_DISAGREES
+        text = f"{leg.asset} {numbers.price(theirs, places)}"
+        yield Fact("venue's line", _cells(state, text, "", Tone.WARN if differs else Tone.TEXT))
+
+
+def lines_by_asset(frame: Frame) -> Text:
+    """Return where every asset of the selected account alone would liquidate it."""
+    state = frame.selected
+    if state is None:
+        return Text()
+    head = f" {'ASSET':<10}{'PRICE':>11}{'LIQ AT':>12}{'DIST %':>10}{'AT MARKET %':>14}"
+    lines: list[Line] = [(Cell(head, Tone.MUTED),)]
+    ranked = sorted(state.assessment.liquidation.items(), key=lambda item: (item[1].distance is None, item[1].distance))
+    for asset, point in ranked:
+        places = words.places_of(frame.snapshot, state, asset)
+        price = numbers.price(words.trigger_price(frame.snapshot, state, asset), places)
+        name = Cell(f" {asset[:9]:<10}", Tone.STRONG)
+        if point.price is None:
+            lines.append((name, Cell(f"{price:>11}"), Cell("   no move of it alone liquidates", Tone.MUTED)))
+            continue
+        falls = words.falls(point)
+        at = numbers.liquidation_price(point.price, places, falls=falls)
+        room = numbers.distance(point.distance, falls=falls)
+        market = _market_distance(frame.snapshot, state, asset, point)
+        lines.append((name, Cell(f"{price:>11}{at:>12}{room:>10}{market:>14}", Tone.TEXT)))
+    return Text(tuple(lines))
+
+
+def history(frame: Frame) -> History:
+    """Return a day of the selected account's health, with the rungs of its ladder."""
+    state = frame.selected
+    now_ns = frame.now_ns
+    if state is None:
+        return History(end_ns=now_ns)
+    ladder = frame.settings.ladder_of(state.account, state.source)
+    tones = (Tone.WATCH, Tone.WARN, Tone.DANGER)
+    rungs = tuple(
+        Threshold(float(level), numbers.health(level, 2), tone)
+        for level, tone in zip(ladder.health or (), tones, strict=False)
+    )
+    start_ns = now_ns - _DAY_NS
+    points = tuple(point for point in state.health_history if point[0] >= start_ns)
+    if points:
+        first_ns = points[0][0]
+        start_ns = max(start_ns, min(first_ns, now_ns - 60 * 1_000_000_000))
+    nothing = "no debt" if not state.assessment.has_debt else "no history yet"
+    return History(
+        points=points if state.assessment.has_debt else (),
+        start_ns=start_ns,
+        end_ns=now_ns,
+        thresholds=rungs,
+        tone=Tone.MUTED if state.is_stale else Tone.TEXT,
+        is_stale=state.is_stale,
+        start_label=numbers.clock(start_ns)[:5],
+        nothing=nothing,
+    )
+
+
+def history_section(frame: Frame) -> Section:
+    """Return the title of the health chart."""
+    chart = history(frame)
+    hours = (chart.end_ns - chart.start_ns) // (3_600 * 1_000_000_000)
+    minutes = (chart.end_ns - chart.start_ns) // (60 * 1_000_000_000)
+    return Section(f"health factor, {f'{hours} h' if hours else f'{minutes} min'}")

@@ -1,0 +1,99 @@
+"""What the user chose and what the screens are told: settings, view state, and the frame that presenters read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from desk.snapshot import AccountState, Snapshot
+from engine.accounts import Account, Kind
+from engine.severity import DEFAULT_LADDERS, Ladder
+
+
+class Sort(StrEnum):
+    """What the account table is ordered by; `RISK` is worst first, by severity and then by room to the line."""
+
+    RISK = "risk"
+    HEALTH = "health"
+    DISTANCE = "distance"
+    BUFFER = "buffer"
+    AGE = "age"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """How the dashboard looks and behaves; made by the command line.
+
+    `fps` caps paints per second. `label` is the mode in the header ("read-only"), `simulated` the scenario's name when
+    the market is not real. `config_note` is the closing line of the first-run screen. `is_live` says that snapshots
+    must keep coming, so that silence is reported. `ladders` are those of the desk, for chart thresholds.
+    """
+
+    theme: str = "deep"
+    is_ascii: bool = False
+    is_masked: bool = False
+    fps: float = 10.0
+    mouse: bool = True
+    bell: bool = True
+    label: str = "read-only"
+    simulated: str = ""
+    config_note: str = ""
+    is_live: bool = True
+    ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
+    account_ladders: Mapping[str, Ladder] = field(default_factory=dict)
+
+    def ladder_of(self, account: Account, source: str) -> Ladder:
+        """Return the ladder that judges `account`, read by `source`."""
+        own = self.account_ladders.get(account.name) or self.account_ladders.get(source)
+        return own or self.ladders.get(account.kind) or DEFAULT_LADDERS[account.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the user chose. `frozen_for_ns` is how long the screen has been frozen, `None` while it is not."""
+
+    selected: str | None = None
+    sort: Sort = Sort.RISK
+    is_reversed: bool = False
+    filter: str = ""
+    is_masked: bool = False
+    frozen_for_ns: int | None = None
+    selected_asset: str | None = None
+    selected_alert: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Everything a presenter may look at: one snapshot, one view, and the order in which accounts are shown.
+
+    `worst_first` is the true order by urgency, `order` the one on screen after sort, filter and hold; `is_held` says
+    that they differ only because the user is at the keys. `is_silent` says that a live desk stopped telling.
+    """
+
+    snapshot: Snapshot
+    view: View
+    settings: UiSettings
+    worst_first: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    is_held: bool = False
+    is_silent: bool = False
+
+    @property
+    def now_ns(self) -> int:
+        """Return the moment that the screen shows: the snapshot's, so that an idle screen stays as it is."""
+        return self.snapshot.taken_at_ns
+
+    @property
+    def selected(self) -> AccountState | None:
+        """Return the account under the cursor, else the worst one; `None` without accounts."""
+        accounts = self.snapshot.accounts
+        if self.view.selected is not None and self.view.selected in accounts:
+            return accounts[self.view.selected]
+        first = next(iter(self.order or self.worst_first), None)
+        return accounts.get(first) if first is not None else None
+
+    @property
+    def is_blackout(self) -> bool:
+        """Return whether there are accounts and every one of them is stale."""
+        accounts = self.snapshot.accounts
+        return bool(accounts) and all(state.is_stale for state in accounts.values())

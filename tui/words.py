@@ -1,0 +1,117 @@
+"""What presenters share: severities as glyph, word and tone, and the prices an account is liquidated at."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from desk.snapshot import AccountState, Snapshot
+from engine.accounts import Kind
+from engine.assessment import Direction, LiquidationPoint, Severity
+from engine.prices import OraclePrice
+from tui import numbers
+from widgets.tones import SEVERITY_TONES, Cell, Tone
+
+GLYPHS: Mapping[Severity, str] = {
+    Severity.SAFE: "·",
+    Severity.WATCH: "o",
+    Severity.WARN: "!",
+    Severity.DANGER: "!!",
+    Severity.LIQUIDATABLE: "X",
+    Severity.UNKNOWN: "?",
+}
+WORST_FIRST = (
+    Severity.LIQUIDATABLE,
+    Severity.DANGER,
+    Severity.UNKNOWN,
+    Severity.WARN,
+    Severity.WATCH,
+    Severity.SAFE,
+)
+
+
+def severity_of(state: AccountState) -> Severity:
+    """Return the severity to show: a stale account is unknown, whatever was last computed."""
+    return Severity.UNKNOWN if state.is_stale else state.assessment.severity
+
+
+def tone_of(severity: Severity) -> Tone:
+    """Return the tone of a severity's glyph and number; safe has no colour."""
+    return SEVERITY_TONES[severity]
+
+
+def glyph(severity: Severity) -> Cell:
+    """Return the severity's glyph; a safe one is muted."""
+    return Cell(GLYPHS[severity], Tone.MUTED if severity is Severity.SAFE else tone_of(severity))
+
+
+def health_text(state: AccountState) -> str:
+    """Return an account's health at its trigger price, with its marks; `no debt` in words."""
+    assessment = state.assessment
+    if not assessment.has_debt:
+        return "no debt"
+    text = numbers.health(assessment.health_factor)
+    if assessment.method.value == "estimated":
+        text = numbers.estimated(text)
+    return numbers.unvouched(text) if state.is_stale else text
+
+
+def nearest_point(state: AccountState) -> tuple[str, LiquidationPoint] | None:
+    """Return the asset whose move liquidates first, and where; `None` when no asset alone does."""
+    assessment = state.assessment
+    if assessment.nearest is None:
+        return None
+    point = assessment.liquidation.get(assessment.nearest)
+    return None if point is None or point.price is None else (assessment.nearest, point)
+
+
+def falls(point: LiquidationPoint) -> bool:
+    """Return whether the price must fall to reach the line."""
+    return point.direction is not Direction.UP
+
+
+def oracle_of(snapshot: Snapshot, state: AccountState, asset: str) -> OraclePrice | None:
+    """Return the oracle price that the account is judged by: its own, else the shared one."""
+    own = state.account.oracles.get(asset)
+    if own is not None:
+        return own
+    shared = snapshot.prices.get(asset)
+    return shared.price.oracle if shared is not None else None
+
+
+def trigger_price(snapshot: Snapshot, state: AccountState, asset: str) -> Decimal | None:
+    """Return the price that liquidates: the mark of a position, else the oracle's."""
+    if state.account.kind is not Kind.LOAN:
+        mark = next((p.mark_price for p in state.account.positions if p.asset == asset and p.mark_price), None)
+        if mark is not None:
+            return mark
+    oracle = oracle_of(snapshot, state, asset)
+    return oracle.price if oracle is not None else None
+
+
+def market_price(snapshot: Snapshot, state: AccountState, asset: str) -> Decimal | None:
+    """Return what the market says of the price that liquidates: by the account's divergence, else the consensus."""
+    at_market = state.assessment.at_market
+    trigger = trigger_price(snapshot, state, asset)
+    if at_market is not None and trigger is not None and asset in at_market.divergence_bps:
+        return trigger * (1 + at_market.divergence_bps[asset] / 10_000)
+    shared = snapshot.prices.get(asset)
+    return shared.consensus.price if shared is not None else None
+
+
+def places_of(snapshot: Snapshot, state: AccountState | None, asset: str) -> int:
+    """Return the decimals of an asset's prices: five significant digits of what it costs now."""
+    reference = trigger_price(snapshot, state, asset) if state is not None else None
+    shared = snapshot.prices.get(asset)
+    if reference is None and shared is not None:
+        reference = shared.price.oracle.price if shared.price.oracle is not None else shared.consensus.price
+    return numbers.price_places(reference)
+
+
+def reading_age_ns(state: AccountState, now_ns: int) -> int:
+    """Return how old the account's figures are: since its block, where it was read from a chain, else since arrival."""
+    return now_ns - (state.block_time_ns or state.observed_at_ns)
+
+
+def in_dollars(state: AccountState, text: str) -> str:
+    """Return an amount for a column headed `$`; one in another currency names it."""
+    quote = state.account.quote
+    return text if quote.upper() in numbers.DOLLARS or text in {"", numbers.UNKNOWN} else f"{text} {quote}"
