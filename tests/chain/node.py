@@ -70,10 +70,10 @@ class Receipt:
 
 def executable() -> Path | None:
     """Return the anvil to run: `$MARGINLINE_ANVIL`, the npm package's, or the one on the path; `None` without one."""
-    named = os.environ.get("MARGINLINE_ANVIL")
     npm = ROOT / "node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
-    found = named or (str(npm) if npm.exists() else shutil.which("anvil"))
-    return Path(found) if found else None
+    wanted = os.environ.get("MARGINLINE_ANVIL") or (str(npm) if npm.exists() else "anvil")
+    found = shutil.which(wanted)
+    return None if found is None else Path(found)
 
 
 class Rpc:

@@ -1,6 +1,10 @@
 """The lab itself: contracts that behave as published, prices that move, time that passes, state that comes back."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from eth_abi.abi import decode, encode
@@ -193,3 +197,19 @@ def test_the_package_lock_pins_by_hash_and_names_no_address() -> None:
     assert lock.count('"integrity": "sha512-') == lock.count('"version":')
     assert "http" not in lock
     assert '"resolved"' not in lock
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("0", {"skipped": 1}), ("1", {"errors": 1})])
+def test_without_a_node_chain_tests_skip_or_fail_with_the_reason(required: str, outcome: dict[str, int]) -> None:
+    wanted = f"{Path(__file__).relative_to(ROOT)}::test_two_markets_on_one_node_do_not_share_prices"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", wanted],
+        cwd=ROOT,
+        env=os.environ | {"MARGINLINE_ANVIL": "/nowhere/anvil", "MARGINLINE_REQUIRE_CHAIN": required},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = {"skipped": run.stdout.count("1 skipped"), "errors": run.stdout.count("1 error")}
+    assert {name: count for name, count in said.items() if count} == outcome
+    assert "there is no anvil: npm ci" in run.stdout
