@@ -120,7 +120,10 @@ def tls_context(tls_ca: str | None = None) -> ssl.SSLContext:
 
 
 def decode(venue: str, place: str, raw: bytes, into: type[T]) -> T:
-    """Return JSON `raw` as `into`; raises `Malformed` that names `place` and what is wrong with it."""
+    """Return JSON `raw` as `into`; raises `Malformed` that names `place` and what is wrong with it.
+
+    NaN and infinities pass as `Decimal`s: whoever takes a number checks it.
+    """
     import msgspec
 
     try:

@@ -329,7 +329,7 @@ class _Link(Generic[T]):
     def _change(self, state: LinkState, detail: str = "", retry_at_ns: int | None = None) -> None:
         self._state = state
         dropped = self._unreadable + self._mailbox.skipped
-        change = LinkChange(self._sub.source, state, self._sub.clock(), detail, retry_at_ns, dropped)
+        change = LinkChange(self._sub.source, state, self._sub.clock(), _line(detail), retry_at_ns, dropped)
         self._mailbox.put(_LINK, change)
 
 
@@ -356,6 +356,9 @@ def _refused(error: "InvalidStatus") -> _Lost:
 
 
 def _words(error: BaseException) -> str:
-    """Return one harmless, bounded line: the text may come from the venue's close frame."""
-    line = "".join(c if c.isprintable() else " " for c in str(error))[:160].strip()
-    return line or type(error).__name__
+    return str(error) or type(error).__name__
+
+
+def _line(text: str) -> str:
+    """Return one harmless, bounded line: the text may hold a venue's own words."""
+    return "".join(c if c.isprintable() else " " for c in text)[:200].strip()
