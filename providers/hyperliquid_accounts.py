@@ -1,0 +1,209 @@
+"""Hyperliquid users as accounts: the cross account, other dexes beside it, and every isolated position on its own.
+
+Formulas: hyperliquid.gitbook.io, "Liquidations", "Margin tiers" and "Account abstraction modes" (read 2026-11). In a
+unified account the states of the dexes tell positions and requirements, while the collateral is the spot balance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from engine.accounts import Account, Kind, MarginMode, Position, VenueReport
+from engine.prices import OraclePrice
+from providers.hyperliquid_wire import VENUE, AccountMode, DexState, Held, Market, MarketPush, Universe, flat_tier
+
+COLLATERAL = "USDC"
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is known of one user at one moment, by dex ("" is the main one). `spot` is total balance by coin."""
+
+    states: Mapping[str, DexState]
+    mode: AccountMode = AccountMode.STANDARD
+    markets: Mapping[str, Market] = field(default_factory=dict)
+    spot: Mapping[str, Decimal] | None = None
+    foreign_collateral: frozenset[str] = frozenset()
+    degraded: tuple[str, ...] = ()
+
+
+def accounts(name: str, picture: Picture) -> tuple[Account, ...]:
+    """Return the accounts of one user: the cross account, always, then one per other dex and isolated position.
+
+    `name` is the main cross account, `name:DEX` another dex's, `name:COIN` an isolated position.
+    """
+    main = picture.states[""]
+    others = {dex: state for dex, state in picture.states.items() if dex and not state.is_empty}
+    shares = picture.mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
+    shared = [dex for dex in others if shares and dex not in picture.foreign_collateral]
+    found = [_cross(name, picture, main, [others[dex] for dex in shared])]
+    found += [_cross(f"{name}:{dex}", picture, state, []) for dex, state in others.items() if dex not in shared]
+    for state in (main, *others.values()):
+        found += [_isolated(name, picture, held) for held in state.held if held.is_isolated]
+    return tuple(found)
+
+
+def marks(found: Sequence[Account], at_ns: int) -> dict[str, OraclePrice]:
+    """Return the mark prices of every position held, by coin."""
+    prices = {held.asset: held.mark_price for account in found for held in account.positions}
+    return {
+        asset: OraclePrice(price, at_ns, at_ns, source=f"{VENUE} mark")
+        for asset, price in prices.items()
+        if price is not None
+    }
+
+
+def with_state(picture: Picture, dex: str, state: DexState) -> Picture:
+    """Return the picture with a newer state of one dex; the marks in it are newer, too."""
+    markets = dict(picture.markets)
+    for held in state.held:
+        if held.mark_price is not None:
+            markets[held.coin] = replace(markets.get(held.coin, Market()), mark_price=held.mark_price)
+    return replace(picture, states={**picture.states, dex: state}, markets=markets)
+
+
+def with_universe(picture: Picture, dex: str, universe: Universe) -> Picture:
+    """Return the picture with the newer rules and prices of one dex's markets; a missing price leaves the old one."""
+    markets = dict(picture.markets)
+    for coin, market in universe.markets.items():
+        old = markets.get(coin)
+        markets[coin] = market if old is None or market.mark_price else replace(market, mark_price=old.mark_price)
+    foreign = picture.foreign_collateral - {dex}
+    return replace(picture, markets=markets, foreign_collateral=foreign if universe.is_usdc else foreign | {dex})
+
+
+def with_market(picture: Picture, push: MarketPush) -> Picture:
+    """Return the picture after one coin's prices changed; what the push does not tell stays."""
+    old = picture.markets.get(push.coin, Market())
+    market = replace(
+        old,
+        mark_price=push.mark_price,
+        oracle_price=old.oracle_price if push.oracle_price is None else push.oracle_price,
+        funding_rate=old.funding_rate if push.funding_rate is None else push.funding_rate,
+    )
+    return replace(picture, markets={**picture.markets, push.coin: market})
+
+
+def _cross(name: str, picture: Picture, state: DexState, shared: Sequence[DexState]) -> Account:
+    """Build a cross account. Its balance is what makes equity at the venue's own marks equal the reported value."""
+    degraded = list(picture.degraded)
+    states = (state, *shared)
+    held = [one for each in states for one in each.held if not one.is_isolated]
+    balance, knows_balance = _balance(picture, states, degraded)
+    positions = tuple(_position(one, picture, degraded, knows_maintenance=knows_balance) for one in held)
+    maintenance = [each.cross_maintenance for each in states if each.cross_maintenance is not None]
+    return Account(
+        name,
+        Kind.PERP,
+        VENUE,
+        mode=MarginMode.CROSS,
+        quote=COLLATERAL,
+        balance=balance,
+        positions=positions,
+        reported=VenueReport(
+            equity=None if picture.mode is AccountMode.UNIFIED else state.cross_value,
+            maintenance_requirement=sum(maintenance, _ZERO) if maintenance else None,
+        ),
+        degraded=tuple(dict.fromkeys(degraded)),
+        venue=VENUE,
+        note=_NOTES.get(picture.mode, ""),
+    )
+
+
+_NOTES = {
+    AccountMode.UNIFIED: "unified account: spot USDC is the collateral",
+    AccountMode.PORTFOLIO: "portfolio margin: liquidation by a ratio that only the venue computes",
+}
+
+
+def _balance(picture: Picture, states: Sequence[DexState], degraded: list[str]) -> tuple[Decimal, bool]:
+    """Return the cross wallet without unrealised profit, and whether the account's liquidation follows from it."""
+    state = states[0]
+    profit = sum((_profit(one) for one in state.held if not one.is_isolated), _ZERO)
+    perp_balance = None if state.cross_value is None else state.cross_value - profit
+    spot = None if picture.spot is None else picture.spot.get(COLLATERAL)
+    match picture.mode:
+        case AccountMode.UNIFIED if spot is not None:
+            isolated = [one.margin_used for each in states for one in each.held if one.is_isolated]
+            if isolated:
+                # The venue does not say whether the spot total still holds them: the smaller balance is the safe one.
+                degraded.append("isolated margin is taken off the unified balance")
+            return spot - sum((margin or _ZERO for margin in isolated), _ZERO), True
+        case AccountMode.UNIFIED:
+            degraded.append("unified account, but its spot USDC balance was not read: liquidation unknown")
+            return perp_balance or _ZERO, False
+        case AccountMode.PORTFOLIO:
+            degraded.append("portfolio margin: liquidation unknown, only the venue knows its ratio")
+            return (perp_balance if spot is None else spot) or _ZERO, False
+        case AccountMode.UNKNOWN:
+            degraded.append("account mode of a new kind: liquidation unknown")
+            return perp_balance or _ZERO, False
+        case AccountMode.DEX_ABSTRACTION:
+            degraded.append("dex abstraction: margin that dexes share is not counted")
+        case AccountMode.UNREAD:
+            degraded.append("account mode unread: taken as standard")
+            if not state.cross_value and state.held:
+                # A unified account shows no value here; taking that for its collateral would be a false alarm.
+                degraded.append("positions without any account value: liquidation unknown")
+                return perp_balance or _ZERO, False
+        case AccountMode.STANDARD:
+            pass
+    if perp_balance is None:
+        degraded.append("account value not reported: liquidation unknown")
+    return perp_balance or _ZERO, perp_balance is not None
+
+
+def _isolated(name: str, picture: Picture, held: Held) -> Account:
+    """Build the account of one isolated position: equity = rawUsd + size x mark, so balance = rawUsd + size x entry."""
+    degraded = list(picture.degraded)
+    entry = held.entry_price if held.entry_price is not None else held.mark_price
+    balance: Decimal | None = None
+    if held.raw_usd is not None and entry is not None:
+        balance = held.raw_usd + held.size * entry
+    elif held.margin_used is not None:
+        balance = held.margin_used - _profit(held)
+    if balance is None:
+        degraded.append("isolated margin not reported: liquidation unknown")
+    return Account(
+        f"{name}:{held.coin}",
+        Kind.PERP,
+        VENUE,
+        mode=MarginMode.ISOLATED,
+        quote=COLLATERAL,
+        balance=balance or _ZERO,
+        positions=(_position(held, picture, degraded, knows_maintenance=balance is not None),),
+        reported=VenueReport(equity=held.margin_used),
+        degraded=tuple(dict.fromkeys(degraded)),
+        venue=f"{VENUE} iso",
+    )
+
+
+def _position(held: Held, picture: Picture, degraded: list[str], *, knows_maintenance: bool) -> Position:
+    market = picture.markets.get(held.coin, Market())
+    mark = market.mark_price if market.mark_price is not None else held.mark_price
+    tiers = market.tiers
+    if not tiers and held.max_leverage is not None:
+        tiers = flat_tier(held.max_leverage)
+        degraded.append(f"margin tiers of {held.coin} unread: its first tier for all sizes")
+    elif not tiers:
+        degraded.append(f"margin tiers of {held.coin} unknown")
+    if mark is None:
+        degraded.append(f"no mark price of {held.coin}")
+    return Position(
+        held.coin,
+        held.size,
+        tiers if knows_maintenance else (),
+        held.entry_price if held.entry_price is not None else held.mark_price,
+        mark,
+        funding_rate=market.funding_rate,
+        margin_used=held.margin_used,
+        venue_liquidation_price=held.liquidation_price,
+    )
+
+
+def _profit(held: Held) -> Decimal:
+    """Return the unrealised profit at the venue's mark; 0 without an entry price, which then counts as the mark."""
+    if held.mark_price is None or held.entry_price is None:
+        return _ZERO
+    return held.size * (held.mark_price - held.entry_price)

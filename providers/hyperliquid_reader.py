@@ -1,0 +1,146 @@
+"""What we know of one Hyperliquid user, kept up to date by REST, and by pushes that somebody else receives."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from math import inf
+from typing import TypeVar
+
+from providers.errors import Malformed, Refused, Unreachable
+from providers.http import HttpTransport
+from providers.hyperliquid_accounts import Picture, accounts, marks, with_market, with_state, with_universe
+from providers.hyperliquid_wire import (
+    VENUE,
+    AccountMode,
+    DexState,
+    MarketPush,
+    StatePush,
+    Universe,
+    parse_dexes,
+    parse_mode,
+    parse_spot,
+    parse_state,
+    parse_universe,
+)
+from providers.ports import Reading
+
+T = TypeVar("T")
+
+# Request weights of the info endpoint (hyperliquid.gitbook.io, "Rate limits and user limits", read 2026-11).
+_LIGHT, _HEAVY = 2, 20
+# Rules and funding change by the hour; an account's mode and its dexes by the user's own doing.
+_MARKETS_S, _MODE_S, _RETRY_S = 60.0, 120.0, 30.0
+
+
+class Reader:
+    """The picture of one user. `unread` names optional parts that could not be read, with the reason."""
+
+    def __init__(self, name: str, user: str, http: HttpTransport) -> None:
+        self._name, self._user, self._http = name, user, http
+        self._picture = Picture({}, mode=AccountMode.UNREAD)
+        self._dexes: tuple[str, ...] = ()
+        self._mode_due_s = self._markets_due_s = -inf
+        self._unread: dict[str, str] = {}
+
+    @property
+    def coins(self) -> frozenset[str]:
+        """Return the coins of all open positions."""
+        return frozenset(held.coin for state in self._picture.states.values() for held in state.held)
+
+    @property
+    def dexes_in_use(self) -> tuple[str, ...]:
+        """Return the main dex and the others that hold anything."""
+        return ("", *(dex for dex, state in self._picture.states.items() if dex and not state.is_empty))
+
+    def take(self, push: StatePush | MarketPush) -> None:
+        """Bring a pushed state or price into the picture."""
+        if isinstance(push, MarketPush):
+            self._picture = with_market(self._picture, push)
+        else:
+            self._picture = with_state(self._picture, push.dex, push.state)
+
+    def reading(self, now_ns: int) -> Reading:
+        """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
+        if "" not in self._picture.states:
+            raise Unreachable(VENUE, f"{self._name}: nothing read yet")
+        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
+        found = accounts(self._name, replace(self._picture, degraded=degraded))
+        return Reading(self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns))
+
+    async def refresh(self, *, everything: bool = False) -> None:
+        """Read what is due. Only the main state must succeed; what else fails is named. Raises `ProviderError`."""
+        now_s = asyncio.get_running_loop().time()
+        main = await self._state("")
+        look_around = everything or now_s >= self._mode_due_s
+        if look_around:
+            self._mode_due_s = now_s + (_MODE_S if await self._look_around() else _RETRY_S)
+        asked = [dex for dex in self._dexes if look_around or dex in self.dexes_in_use]
+        fresh = {"": main, **await self._other_states(asked)}
+        used = [dex for dex, state in fresh.items() if not dex or not state.is_empty]
+        if everything or now_s >= self._markets_due_s or not set(used) <= set(self.dexes_in_use):
+            is_complete = all([await self._read_markets(dex) for dex in used])
+            self._markets_due_s = now_s + (_MARKETS_S if is_complete else _RETRY_S)
+        if self._picture.mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
+            spot = await self._optional("spot balances", self._spot())
+            if spot is not None:
+                self._picture = replace(self._picture, spot=spot)
+        for dex, state in fresh.items():
+            self._picture = with_state(self._picture, dex, state)
+
+    async def _look_around(self) -> bool:
+        """Read the account's mode and the names of the dexes; return whether both were told."""
+        mode = await self._optional("account mode", self._mode())
+        if mode is not None:
+            self._picture = replace(self._picture, mode=mode)
+        dexes = await self._optional("other dexes", self._dex_names())
+        if dexes is not None:
+            self._dexes = dexes
+        return mode is not None and dexes is not None
+
+    async def _other_states(self, dexes: Sequence[str]) -> dict[str, DexState]:
+        """Return the states of other dexes that answered, side by side: one round trip instead of a dozen."""
+        states = await asyncio.gather(*(self._optional(f"dex {dex}", self._state(dex)) for dex in dexes))
+        return {dex: state for dex, state in zip(dexes, states, strict=True) if state is not None}
+
+    async def _read_markets(self, dex: str) -> bool:
+        universe = await self._optional(f"markets of {dex}" if dex else "markets", self._universe(dex))
+        if universe is not None:
+            self._picture = with_universe(self._picture, dex, universe)
+        return universe is not None
+
+    async def _optional(self, what: str, wanted: Awaitable[T]) -> T | None:
+        """Return what was wanted, or `None` after noting why not. A rate limit concerns every request and raises."""
+        try:
+            found = await wanted
+        except (Refused, Malformed, Unreachable) as error:
+            self._unread[what] = error.detail
+            return None
+        self._unread.pop(what, None)
+        return found
+
+    async def _state(self, dex: str) -> DexState:
+        return parse_state(await self._ask("clearinghouseState", _LIGHT, user=self._user, **_scope(dex)))
+
+    async def _mode(self) -> AccountMode:
+        return parse_mode(await self._ask("userAbstraction", _HEAVY, user=self._user))
+
+    async def _dex_names(self) -> tuple[str, ...]:
+        return parse_dexes(await self._ask("perpDexs", _HEAVY))
+
+    async def _spot(self) -> Mapping[str, Decimal]:
+        return parse_spot(await self._ask("spotClearinghouseState", _LIGHT, user=self._user))
+
+    async def _universe(self, dex: str) -> Universe:
+        try:
+            raw = await self._ask("metaAndAssetCtxs", _HEAVY, **_scope(dex))
+        except Refused:
+            raw = await self._ask("meta", _HEAVY, **_scope(dex))
+        return parse_universe(raw)
+
+    async def _ask(self, kind: str, weight: int, **fields: str) -> bytes:
+        return await self._http.post("/info", {"type": kind, **fields}, is_read=True, weight=weight)
+
+
+def _scope(dex: str) -> dict[str, str]:
+    return {"dex": dex} if dex else {}
