@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from widgets.glyphs import clean, fit, number, right
 from widgets.lines import Span, Spans, fitted
-from widgets.tones import Cell, Ground, Tone
+from widgets.tones import FILLED, Cell, Ground, Tone
 
 Row = TypeVar("Row")
 Paint = Callable[[Row, int], tuple[tuple[str, Tone], ...]]
@@ -58,9 +58,8 @@ def number_column(header: str, width: int, of: Callable[[Row], Cell], from_width
 
 def _one(align: Callable[[str, int], str], cell: Cell, room: int) -> tuple[tuple[str, Tone], ...]:
     text = align(cell.text, room)
-    if cell.tone is not Tone.STALE:
+    if cell.tone not in FILLED:
         return ((text, cell.tone),)
-    # A reversed cell covers its text only, not the blanks that align it.
     shown = text.strip()
     before = len(text) - len(text.lstrip())
     return ((text[:before], Tone.TEXT), (shown, cell.tone), (text[before + len(shown) :], Tone.TEXT))
@@ -68,7 +67,7 @@ def _one(align: Callable[[str, int], str], cell: Cell, room: int) -> tuple[tuple
 
 def _number(cell: Cell, room: int) -> tuple[tuple[str, Tone], ...]:
     text = clean(cell.text)
-    if any(char.isdigit() for char in text) or len(text) < room:
+    if len(text) < room or any(char.isdigit() for char in text):
         return _one(number, cell, room)
     return _one(right, cell, room)
 
@@ -95,15 +94,21 @@ class Layout(Generic[Row]):
     def line(self, row: Row, ground: Ground = Ground.NONE, first: tuple[str, Tone] | None = None) -> Spans:
         """Return a row's line; `first` replaces its first cell, where a cursor is marked."""
         spans: list[Span] = []
-        end = 0
-        if first is not None:
-            spans.append(Span(first[0], first[1], ground))
-            end = 1
+        # Blanks take the tone before them, and neighbours of one tone become one span: fewer segments to paint.
+        pending, tone = first if first is not None else ("", Tone.TEXT)
+        end = 1 if first is not None else 0
         for column, start, width in self.places:
-            if start > end:
-                spans.append(Span(" " * (start - end), Tone.TEXT, ground))
-            spans.extend(Span(text, tone, ground) for text, tone in column.paint(row, width) if text)
+            parts = column.paint(row, width)
+            gap = " " * (start - end)
             end = start + width
+            for text, part_tone in ((gap, Tone.TEXT if tone in FILLED else tone), *parts):
+                if part_tone is tone or (text.isspace() and tone not in FILLED):
+                    pending += text
+                elif text:
+                    if pending:
+                        spans.append(Span(pending, tone, ground))
+                    pending, tone = text, part_tone
+        spans.append(Span(pending, tone, ground))
         if end < self.width:
             spans.append(Span(" " * (self.width - end), Tone.TEXT, ground))
         return tuple(spans)

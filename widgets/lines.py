@@ -57,26 +57,6 @@ def plain(spans: Sequence[Span]) -> str:
     return "".join(span.text for span in spans)
 
 
-def changed(old: Sequence[Span], new: Sequence[Span]) -> tuple[int, int] | None:
-    """Return the first cell that differs and the one after the last, or `None` when nothing does.
-
-    Both lines must be equally wide. Whole spans are compared: a change inside one counts as a change of all of it.
-    """
-    if old == new:
-        return None
-    start = 0
-    for before, after in zip(old, new, strict=False):
-        if before != after:
-            break
-        start += width_of(after.text)
-    end = length(new)
-    for before, after in zip(reversed(old), reversed(new), strict=False):
-        if before != after or end - width_of(after.text) < start:
-            break
-        end -= width_of(after.text)
-    return start, end
-
-
 class LineWidget(Widget):
     """Paints lines made by `compose_lines`; a subclass holds its view model in the reactive `model`.
 
@@ -108,7 +88,7 @@ class LineWidget(Widget):
         self.repaint_changes()
 
     def repaint_changes(self) -> None:
-        """Compose all lines again and refresh the regions that differ from those on screen."""
+        """Compose the lines again and refresh those that differ from the ones on screen."""
         if not self.is_attached:
             return
         size = self.content_size
@@ -118,12 +98,12 @@ class LineWidget(Widget):
             self.refresh()
             return
         old, self._lines = self._lines, self._composed(size)
-        regions = []
-        for y, (before, after) in enumerate(zip(old, self._lines, strict=True)):
-            if before is not after and (cells := changed(before, after)) is not None:
-                regions.append(Region(cells[0], y, cells[1] - cells[0], 1))
-        if regions:
-            self.refresh(*regions)
+        if dirty := [
+            Region(0, y, size.width, 1)
+            for y, (before, after) in enumerate(zip(old, self._lines, strict=True))
+            if before is not after and before != after
+        ]:
+            self.refresh(*dirty)
 
     def render_line(self, y: int) -> Strip:
         size = self.content_size

@@ -4,7 +4,7 @@ A view model carries text and `Tone`; only a theme knows colours. A theme paints
 optional:
 
     tone-danger              foreground, any colour that Textual parses, `ansi_bright_red` included
-    tone-danger-background   background
+    tone-stale-background    background; for the tones in `FILLED` only, as is `reverse`
     tone-danger-style        text attributes, as in CSS: `bold`, `dim`, `reverse`, `bold reverse`, `none`
 
 and a line's ground by `ground-raised`, `ground-drowned` and `ground-surface` (a colour, or absent for none) and
@@ -39,6 +39,10 @@ class Tone(StrEnum):
     UNKNOWN = "unknown"
     NEXT = "next"
     STALE = "stale"
+
+
+FILLED = frozenset({Tone.LIQUIDATABLE, Tone.STALE})
+"""Tones that may have a background or be reversed; the blanks beside their text stay clear of it."""
 
 
 class Ground(StrEnum):
