@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chain import contracts
+from tests.chain.contracts import missing
 from tests.chain.deploy import deploy
 from tests.chain.market import Market
-from tests.chain.node import Anvil, executable
+from tests.chain.node import Anvil
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,16 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chain)
 
 
-def _missing() -> str | None:
-    if executable() is None:
-        return "there is no anvil: npm ci --ignore-scripts --legacy-peer-deps, or MARGINLINE_ANVIL=/path/to/anvil"
-    return contracts.missing()
-
-
 @pytest.fixture(scope="session")
 def node() -> Iterator[Anvil]:
     """The process's own anvil node."""
-    reason = _missing()
+    reason = missing()
     if reason is not None:
         if os.environ.get("MARGINLINE_REQUIRE_CHAIN") == "1":
             pytest.fail(f"MARGINLINE_REQUIRE_CHAIN=1, but {reason}", pytrace=False)

@@ -21,7 +21,7 @@ from eth_abi.abi import decode, encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from tests.chain.node import ERROR_NAMES, ROOT, Anvil, Receipt, Tx
+from tests.chain.node import ERROR_NAMES, ROOT, Anvil, Receipt, Tx, executable
 
 HERE = Path(__file__).resolve().parent
 MODULES = ROOT / "node_modules"
@@ -89,7 +89,9 @@ class Contract:
 
 
 def missing() -> str | None:
-    """Return why the contracts cannot be had on this machine, or `None` if they can."""
+    """Return why the chain cannot be had on this machine, or `None` if it can."""
+    if executable() is None:
+        return "there is no anvil: npm ci --ignore-scripts --legacy-peer-deps, or MARGINLINE_ANVIL=/path/to/anvil"
     if not (MODULES / "@aave-dao/aave-v3-origin").is_dir() or not ARTIFACTS.is_dir():
         return "the npm packages of package.json are not installed (npm ci --ignore-scripts --legacy-peer-deps)"
     if shutil.which("node") is None:
