@@ -13,8 +13,8 @@ from tui.view import Frame
 from widgets.bars import Bar
 from widgets.tones import Cell, Ground, Phrase, Tone
 
-_SEPARATOR = Phrase.of("│", Tone.RULE, rank=-1)
-_LINK_TONES = {
+_SEPARATOR = Cell("│  ", Tone.RULE)
+LINK_TONES = {
     LinkState.CONNECTING: Tone.MUTED,
     LinkState.LIVE: Tone.TEXT,
     LinkState.STALE: Tone.UNKNOWN,
@@ -26,25 +26,25 @@ _LINK_TONES = {
 def header(frame: Frame) -> Bar:
     """Return the header: what runs, how many accounts of which severity, what they are worth, the snapshot's time."""
     snapshot, settings = frame.snapshot, frame.settings
-    left = [Phrase.of("marginline", Tone.STRONG, rank=9)]
+    left = [Phrase.of("marginline", Tone.STRONG, rank=-9)]
     scenario = snapshot.simulated or settings.simulated
     if scenario:
-        left.append(Phrase((Cell("SIMULATED", Tone.STRONG), Cell(f" {scenario}", Tone.MUTED)), rank=8))
-    left.append(Phrase.of(settings.label, Tone.MUTED, rank=7))
+        left.append(Phrase((Cell("SIMULATED", Tone.STRONG), Cell(f" {scenario}", Tone.MUTED)), rank=-8))
+    left.append(Phrase.of(settings.label, Tone.MUTED, rank=-7))
     if frame.view.is_masked:
-        left.append(Phrase.of("masked", Tone.ACCENT, rank=7))
+        left.append(Phrase.of("masked", Tone.ACCENT, rank=-7))
     count = len(snapshot.accounts)
     if count:
-        left.append(Phrase.of(f"{count:,} account{'s' if count != 1 else ''}", Tone.MUTED, rank=3))
+        left.append(Phrase.of(f"{count:,} account{'s' if count != 1 else ''}", Tone.MUTED, rank=-3))
         left.extend(_sums(frame))
     severities = Counter(words.severity_of(state) for state in snapshot.accounts.values())
     right = [
-        Phrase((words.glyph(severity), Cell(f" {severities[severity]}", _count_tone(severity))), rank=8)
+        Phrase((words.glyph(severity), Cell(f" {severities[severity]}", _count_tone(severity))), rank=-8)
         for severity in words.WORST_FIRST
         if severities[severity]
     ]
     if snapshot.taken_at_ns:
-        right.append(Phrase.of(f"{numbers.clock(snapshot.taken_at_ns)} UTC", Tone.MUTED, rank=6))
+        right.append(Phrase.of(f"{numbers.clock(snapshot.taken_at_ns)} UTC", Tone.MUTED, rank=-6))
     return Bar(tuple(left), tuple(right))
 
 
@@ -56,8 +56,8 @@ def _sums(frame: Frame) -> Iterable[Phrase]:
     states = frame.snapshot.accounts.values()
     is_stale = any(state.is_stale for state in states)
     sums = (
-        ("equity", _total((s, s.assessment.equity) for s in states), numbers.money, 2),
-        ("owed", _total((s, s.assessment.debt_value) for s in states if _owes(s)), numbers.debt, 1),
+        ("equity", _total((s, s.assessment.equity) for s in states), numbers.money, -2),
+        ("owed", _total((s, s.assessment.debt_value) for s in states if _owes(s)), numbers.debt, -1),
     )
     for label, total, show, rank in sums:
         if total is None:
@@ -86,16 +86,16 @@ def verdict(frame: Frame) -> Bar:
     snapshot = frame.snapshot
     left: list[Phrase] = []
     if frame.view.frozen_for_ns is not None:
-        left.append(Phrase.of(f"frozen {numbers.long_age(frame.view.frozen_for_ns)}", Tone.ACCENT, rank=11))
+        left.append(Phrase.of(f"frozen {numbers.long_age(frame.view.frozen_for_ns)}", Tone.ACCENT, rank=-11))
     if frame.is_silent:
         said = f"no news from the desk since {numbers.clock(frame.now_ns)}"
-        left.append(Phrase((Cell(" ? UNKNOWN ", Tone.STALE), Cell(f"  {said}", Tone.STRONG)), rank=12))
+        left.append(Phrase((Cell(" ? UNKNOWN ", Tone.STALE), Cell(f"  {said}", Tone.STRONG)), rank=-12))
     if not snapshot.accounts:
-        left.append(Phrase.of("reading accounts" if snapshot.sources else "no accounts", Tone.MUTED, rank=10))
+        left.append(Phrase.of("reading accounts" if snapshot.sources else "no accounts", Tone.MUTED, rank=-10))
         return Bar(tuple(left), _order_note(frame), Ground.RAISED)
     if frame.is_blackout:
         left.extend(_blackout(frame))
-        return Bar(tuple(left), (*_order_note(frame), Phrase.key("r", "read now", rank=4)), Ground.RAISED)
+        return Bar(tuple(left), (*_order_note(frame), Phrase.key("r", "read now", rank=-4)), Ground.RAISED)
     worst = snapshot.accounts[frame.worst_first[0]]
     severity = words.severity_of(worst)
     left.extend(_sentence(frame, worst, severity))
@@ -105,22 +105,22 @@ def verdict(frame: Frame) -> Bar:
 
 
 def _order_note(frame: Frame) -> tuple[Phrase, ...]:
-    return (Phrase((Cell("order held, ", Tone.MUTED), Cell("s", Tone.KEY)), rank=6),) if frame.is_held else ()
+    return (Phrase((Cell("order held, ", Tone.MUTED), Cell("s", Tone.KEY)), rank=-6),) if frame.is_held else ()
 
 
 def _blackout(frame: Frame) -> Iterable[Phrase]:
     youngest = min(words.reading_age_ns(state, frame.now_ns) for state in frame.snapshot.accounts.values())
-    yield Phrase.of(" ? UNKNOWN ", Tone.STALE, rank=10)
+    yield Phrase.of(" ? UNKNOWN ", Tone.STALE, rank=-10)
     said = f"no reading is younger than {numbers.long_age(youngest)}"
-    yield Phrase.of(said, Tone.STRONG, rank=9)
-    yield Phrase.of("nothing below is vouched for", Tone.TEXT, rank=8)
+    yield Phrase.of(said, Tone.STRONG, rank=-9)
+    yield Phrase.of("nothing below is vouched for", Tone.TEXT, rank=-8)
 
 
 def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable[Phrase]:
     assessment = worst.assessment
     tone = Tone.MUTED if severity is Severity.SAFE else words.tone_of(severity)
     mark = f"{words.GLYPHS[severity]:>2} {severity.value.upper()}"
-    yield Phrase((Cell(mark, tone),), rank=10)
+    yield Phrase((Cell(mark, tone),), rank=-10)
     health_tone = Tone.TEXT if severity is Severity.SAFE else tone
     about = [Cell(assessment.name, Tone.STRONG), Cell(" "), Cell(words.health_text(worst), health_tone)]
     if assessment.has_debt:
@@ -129,9 +129,9 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
             text = numbers.health(assessment.at_market.health_factor)
             about.append(Cell(f" {numbers.unvouched(text) if worst.is_stale else text}", health_tone))
             about.append(Cell(" market", Tone.TEXT))
-    yield Phrase(tuple(about), rank=9)
+    yield Phrase(tuple(about), rank=-9)
     if severity is Severity.UNKNOWN:
-        yield Phrase.of(_why_unknown(frame, worst), Tone.UNKNOWN, rank=8)
+        yield Phrase.of(_why_unknown(frame, worst), Tone.UNKNOWN, rank=-8)
     nearest = words.nearest_point(worst)
     if nearest is not None:
         asset, point = nearest
@@ -139,14 +139,14 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
         places = words.places_of(frame.snapshot, worst, asset)
         price = numbers.liquidation_price(point.price, places, falls=falls)
         room = numbers.distance(point.distance, falls=falls)
-        yield Phrase.of(f" {asset} {room} % to {price}", Tone.STRONG, rank=7)
+        yield Phrase.of(f" {asset} {room} % to {price}", Tone.STRONG, rank=-7)
     coming = assessment.at_next_oracle
     if coming is not None and coming.updates and coming.health_factor is not None and severity is not Severity.UNKNOWN:
-        yield Phrase.of(f" next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=6)
+        yield Phrase.of(f" next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-6)
     if nearest is not None and assessment.sigma_days is not None:
-        yield Phrase.of(f" {numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=5)
+        yield Phrase.of(f" {numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-5)
     if worst.assessment.degraded and severity is not Severity.UNKNOWN:
-        yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=3)
+        yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=-3)
 
 
 def _why_unknown(frame: Frame, state: AccountState) -> str:
@@ -162,27 +162,24 @@ def _also(frame: Frame) -> Iterable[Phrase]:
         severity = words.severity_of(state)
         if severity in (Severity.DANGER, Severity.LIQUIDATABLE):
             said = f" also {name} {words.health_text(state)}"
-            yield Phrase.of(said, Tone.TEXT, rank=4)
+            yield Phrase.of(said, Tone.TEXT, rank=-4)
 
 
 def feeds(frame: Frame) -> Bar:
     """Return the sources: the sick ones by name, how many are live, the oldest of them, and whether a push arrives."""
     snapshot = frame.snapshot
-    sources = [source for source in snapshot.sources if source.kind != "notify"]
+    sources = [source for source in snapshot.sources if source.kind in ("account", "prices")]
     left: list[Phrase] = []
     if sources:
         left.append(_feeds(snapshot, sources))
     for source in snapshot.sources:
         if source.kind == "notify":
-            left.append(_SEPARATOR)
             left.append(_push(source, snapshot.taken_at_ns))
     new = sum(1 for alert in snapshot.alerts if alert.phase.value == "firing")
     if new:
-        left.append(_SEPARATOR)
-        left.append(Phrase.of(f"{new} alert{'s' if new != 1 else ''} new", Tone.ACCENT, rank=2))
+        left.append(Phrase((_SEPARATOR, Cell(f"{new} alert{'s' if new != 1 else ''} new", Tone.ACCENT)), rank=-2))
     if snapshot.degraded:
-        left.append(_SEPARATOR)
-        left.append(Phrase.of(snapshot.degraded[0], Tone.MUTED, rank=1))
+        left.append(Phrase((_SEPARATOR, Cell(snapshot.degraded[0], Tone.MUTED)), rank=-1))
     return Bar(tuple(left))
 
 
@@ -193,31 +190,31 @@ def _feeds(snapshot: Snapshot, sources: list[SourceState]) -> Phrase:
     cells = [Cell("feeds", Tone.MUTED)]
     if len(sick) > 3:
         by_state = Counter(source.state for source in sick)
-        cells.extend(Cell(f" {by_state[s]} {s.value}", _LINK_TONES[s]) for s in LinkState if by_state[s])
+        cells.extend(Cell(f" {by_state[s]} {s.value}", LINK_TONES[s]) for s in LinkState if by_state[s])
     else:
         for source in sick:
             age = "" if source.updated_at_ns is None else f" {numbers.age(now_ns - source.updated_at_ns)}"
-            cells.append(Cell(f" {source.name} {source.state.value}{age}", _LINK_TONES[source.state]))
+            cells.append(Cell(f" {source.name} {source.state.value}{age}", LINK_TONES[source.state]))
     if live:
         cells.append(Cell(f"  {len(live)} live", Tone.TEXT))
         oldest = min(live, key=lambda source: source.updated_at_ns or now_ns)
         if oldest.updated_at_ns is not None:
             age = numbers.age(now_ns - oldest.updated_at_ns)
             cells.extend((Cell("  oldest ", Tone.MUTED), Cell(f"{oldest.name} {age}", Tone.TEXT)))
-    return Phrase(tuple(cells), rank=9)
+    return Phrase(tuple(cells), rank=-9)
 
 
 def _push(source: SourceState, now_ns: int) -> Phrase:
     age = "" if source.updated_at_ns is None else f" {numbers.age(now_ns - source.updated_at_ns)}"
     if source.state is LinkState.LIVE:
-        return Phrase((Cell("push ", Tone.MUTED), Cell(f"ok{age}", Tone.TEXT)), rank=5)
+        return Phrase((_SEPARATOR, Cell("push ", Tone.MUTED), Cell(f"ok{age}", Tone.TEXT)), rank=-5)
     if source.state is LinkState.CONNECTING:
-        return Phrase((Cell("push ", Tone.MUTED), Cell("unproven", Tone.TEXT)), rank=5)
-    return Phrase((Cell("push ", Tone.MUTED), Cell(f"failed{age}", Tone.DANGER)), rank=8)
+        return Phrase((_SEPARATOR, Cell("push ", Tone.MUTED), Cell("unproven", Tone.TEXT)), rank=-5)
+    return Phrase((_SEPARATOR, Cell("push ", Tone.MUTED), Cell(f"failed{age}", Tone.DANGER)), rank=-8)
 
 
 def keys(hints: tuple[tuple[str, str], ...], panes: str = "1-5 panes") -> Bar:
     """Return the key hints of a screen in order of priority; whole hints go where room is short, help never."""
-    left = tuple(Phrase.key(key, label, rank=-index) for index, (key, label) in enumerate(hints))
-    right = (Phrase.of(panes, Tone.FAINT, rank=-20), Phrase.key("?", "help", rank=99))
+    left = tuple(Phrase.key(key, label, rank=index) for index, (key, label) in enumerate(hints))
+    right = (Phrase.of(panes, Tone.FAINT, rank=20), Phrase.key("?", "help", rank=-99))
     return Bar(left, right)

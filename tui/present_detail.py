@@ -10,6 +10,7 @@ from tui import numbers, words
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.facts import Fact, FactList, LegRow, Legs, Text
+from widgets.glyphs import fit
 from widgets.history import History, Threshold
 from widgets.loadline import Mark, Scale
 from widgets.tones import BLANK, Cell, Line, Tone
@@ -163,7 +164,7 @@ def healths(frame: Frame) -> Text:
         second.append(Cell(shown, Tone.UNKNOWN if figure == numbers.UNKNOWN else tone))
         second.append(Cell(f"{rest:<{max(1, width - len(shown))}}", Tone.TEXT))
     lines.append(tuple(second))
-    lines.append(tuple(Cell(f"{said[: width - 2]:<{width}}", Tone.MUTED) for *_, said in columns))
+    lines.append(tuple(Cell(f"{fit(said, width - 2)}  ", Tone.MUTED) for *_, said in columns))
     return Text(tuple(lines))
 
 
@@ -362,7 +363,7 @@ def lines_by_asset(frame: Frame) -> Text:
     for asset, point in ranked:
         places = words.places_of(frame.snapshot, state, asset)
         price = numbers.price(words.trigger_price(frame.snapshot, state, asset), places)
-        name = Cell(f" {asset[:9]:<10}", Tone.STRONG)
+        name = Cell(f" {fit(asset, 9)} ", Tone.STRONG)
         if point.price is None:
             lines.append((name, Cell(f"{price:>11}"), Cell("   no move of it alone liquidates", Tone.MUTED)))
             continue

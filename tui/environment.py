@@ -1,0 +1,49 @@
+"""What must be decided before Textual is imported: it reads its environment once, at import. Imports none of it."""
+
+import gc
+import os
+from collections.abc import Mapping
+
+COLOUR_SYSTEMS = ("auto", "truecolor", "256", "standard", "none")
+LOW_BANDWIDTH_FPS = 4.0
+DEFAULT_FPS = 10.0
+
+
+def prepare(colors: str = "auto") -> None:
+    """Set what Textual reads at import: no animation, prompt repaints, the colour system. Garbage waits for the frame.
+
+    The paint timer caps output, so Textual's own frame rate only decides how soon a key is answered.
+    """
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    os.environ.setdefault("TEXTUAL_FPS", "120")
+    if colors not in ("auto", "none"):
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = colors
+    gc.disable()
+
+
+def first_frame_is_out() -> None:
+    """Collect garbage again; what start-up left behind lives as long as the program and is not looked at any more."""
+    gc.freeze()
+    gc.enable()
+
+
+def wants_ascii(environ: Mapping[str, str]) -> bool:
+    """Return whether the locale names no UTF-8. Python's own idea of it says UTF-8 even under `LC_ALL=C`."""
+    named = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    return "utf8" not in named.casefold().replace("-", "")
+
+
+def theme_for(asked: str | None, colors: str, environ: Mapping[str, str]) -> str:
+    """Return the theme: the one asked for, else `mono` without colour, `ansi` with 16 colours, `deep` with more."""
+    if asked:
+        return asked
+    if environ.get("NO_COLOR") or colors == "none" or environ.get("TERM") == "dumb":
+        return "mono"
+    if colors == "standard" or environ.get("TERM", "") in ("linux", "vt100", "vt220", "xterm", "screen", "ansi"):
+        return "ansi"
+    return "deep"
+
+
+def is_remote(environ: Mapping[str, str]) -> bool:
+    """Return whether the terminal is likely at the other end of a network."""
+    return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "MOSH_CONNECTION"))

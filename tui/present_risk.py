@@ -1,0 +1,68 @@
+"""Who is liquidated first when everything moves together, and what that costs."""
+
+from decimal import Decimal
+
+from desk.snapshot import AccountState
+from tui import numbers, words
+from tui.view import Frame
+from widgets.bars import Section
+from widgets.facts import Text
+from widgets.glyphs import fit, right
+from widgets.tones import Cell, Line, Tone
+
+_FAR = Decimal("Infinity")
+
+
+def section(frame: Frame, *, is_focused: bool = False) -> Section:
+    """Return the title of the ranking."""
+    return Section("first to go", "all assets move together", is_focused)
+
+
+def first_to_go(frame: Frame) -> Text:
+    """Return the accounts by the common move that liquidates them, the smallest first."""
+    states = sorted(frame.snapshot.accounts.values(), key=_nearness)
+    head = f"{'ACCOUNT':<17}{'ALL MOVE %':>11}{'HEALTH':>10}{'NEAREST ALONE':>24}{'LOST THEN':>16}"
+    lines: list[Line] = [(Cell("   " + head, Tone.MUTED),)]
+    lines.extend(_line(frame, state) for state in states)
+    return Text(tuple(lines))
+
+
+def _nearness(state: AccountState) -> tuple[Decimal, str]:
+    shock = state.assessment.uniform_shock
+    return (abs(shock) if shock is not None else _FAR, state.assessment.name)
+
+
+def _line(frame: Frame, state: AccountState) -> Line:
+    assessment = state.assessment
+    severity = words.severity_of(state)
+    mark = numbers.unvouched if state.is_stale else str
+    shock = assessment.uniform_shock
+    together = mark(numbers.distance(shock, falls=shock < 0)) if shock is not None else _no_shock(state)
+    nearest = words.nearest_point(state)
+    alone = ""
+    if nearest is not None:
+        asset, point = nearest
+        alone = f"{asset} {mark(numbers.distance(point.distance, falls=words.falls(point)))} %"
+    loss = assessment.loss_at_liquidation
+    lost = "" if loss is None else numbers.MASK if frame.view.is_masked else _loss(state, loss)
+    plain = Tone.MUTED if state.is_stale else Tone.TEXT
+    return (
+        Cell(f"{words.GLYPHS[severity]:>2} ", words.glyph(severity).tone),
+        Cell(f"{fit(assessment.name, 16)} ", Tone.STRONG),
+        Cell(f"{together:>11}", plain),
+        Cell(f"{words.health_text(state):>10}", words.tone_of(severity)),
+        Cell(right(alone, 24), plain),
+        Cell(f"{lost:>16}", Tone.MUTED),
+    )
+
+
+def _no_shock(state: AccountState) -> str:
+    assessment = state.assessment
+    if not assessment.has_debt:
+        return "no debt"
+    return numbers.UNKNOWN if "uniform_shock" in assessment.missing else "none"
+
+
+def _loss(state: AccountState, loss: Decimal) -> str:
+    unit = "$" if state.account.quote.upper() in numbers.DOLLARS else state.account.quote
+    return f"{numbers.debt(loss)} {unit}"

@@ -1,0 +1,118 @@
+"""One session at the screen: what the user chose, in which order accounts stand, and the next frame to show."""
+
+from dataclasses import replace
+
+from desk.snapshot import Snapshot
+from tui import order
+from tui.desk_like import DeskLike
+from tui.view import Frame, Sort, UiSettings, View
+
+SILENT_AFTER_S = 15.0
+"""A live desk makes a snapshot every second; after this long without one the screen says so."""
+_SECOND_NS = 1_000_000_000
+_SORTS = tuple(Sort)
+
+
+class Session:
+    """Turns snapshots into frames. Every `now_s` is a monotonic clock in seconds."""
+
+    def __init__(self, desk: DeskLike, settings: UiSettings) -> None:
+        self.settings = settings
+        self.view = View(is_masked=settings.is_masked)
+        self._desk = desk
+        self._order = order.Order()
+        self._ranked: Snapshot | None = None
+        self._ranking: tuple[str, ...] = ()
+        self._frozen: Snapshot | None = None
+        self._frozen_at_s = 0.0
+        self._seen: Snapshot | None = None
+        self._seen_at_s: float | None = None
+        self._shown: tuple[Snapshot, View, bool] | None = None
+        self._frame = Frame(desk.snapshot, self.view, settings)
+
+    @property
+    def frame(self) -> Frame:
+        """Return the frame made last."""
+        return self._frame
+
+    def next_frame(self, now_s: float) -> Frame | None:
+        """Return a frame when there is something new to show, else `None`."""
+        latest = self._desk.snapshot
+        if latest is not self._seen:
+            self._seen, self._seen_at_s = latest, now_s
+        is_silent = (
+            self.settings.is_live
+            and bool(latest.sources)
+            and self._seen_at_s is not None
+            and now_s - self._seen_at_s > SILENT_AFTER_S
+        )
+        snapshot = self._frozen or latest
+        if self._frozen is not None:
+            self.view = replace(self.view, frozen_for_ns=int(now_s - self._frozen_at_s) * _SECOND_NS)
+        wanted = (snapshot, self.view, is_silent)
+        if self._shown is not None and not self._frame.is_held and self._is_shown(wanted):
+            return None
+        self._shown = wanted
+        if snapshot is not self._ranked:
+            self._ranked, self._ranking = snapshot, order.worst_first(snapshot.accounts)
+        names, is_held = self._order.arrange(
+            snapshot.accounts,
+            self._ranking,
+            self.view.sort,
+            self.view.filter,
+            now_s,
+            is_reversed=self.view.is_reversed,
+        )
+        self._frame = Frame(snapshot, self.view, self.settings, self._ranking, names, is_held, is_silent)
+        return self._frame
+
+    def _is_shown(self, wanted: tuple[Snapshot, View, bool]) -> bool:
+        shown = self._shown
+        return shown is not None and shown[0] is wanted[0] and shown[1:] == wanted[1:]
+
+    def touched(self, now_s: float) -> None:
+        """Take note of a key or a click: the order holds still for a while."""
+        self._order.touched(now_s)
+
+    def select(self, *, account: str | None = None, asset: str | None = None, alert: str | None = None) -> None:
+        """Take what a cursor came to."""
+        self.view = replace(
+            self.view,
+            selected=account if account is not None else self.view.selected,
+            selected_asset=asset if asset is not None else self.view.selected_asset,
+            selected_alert=alert if alert is not None else self.view.selected_alert,
+        )
+
+    def next_sort(self) -> Sort:
+        """Rank a held order again; otherwise sort by the next column."""
+        if self._frame.is_held:
+            self._order.release()
+        else:
+            following = _SORTS[(_SORTS.index(self.view.sort) + 1) % len(_SORTS)]
+            self.view = replace(self.view, sort=following, is_reversed=False)
+        self._shown = None
+        return self.view.sort
+
+    def reverse_sort(self) -> None:
+        """Turn the order round."""
+        self.view = replace(self.view, is_reversed=not self.view.is_reversed)
+
+    def filter_by(self, text: str) -> None:
+        """Show only what matches; the empty text shows all."""
+        self.view = replace(self.view, filter=text)
+
+    def toggle_mask(self) -> None:
+        """Hide amounts, or show them again."""
+        self.view = replace(self.view, is_masked=not self.view.is_masked)
+
+    def toggle_freeze(self, now_s: float) -> None:
+        """Hold the picture still, or let it go on; feeds, rules and alarms never stop."""
+        if self._frozen is None:
+            self._frozen, self._frozen_at_s = self._desk.snapshot, now_s
+        else:
+            self._frozen = None
+            self.view = replace(self.view, frozen_for_ns=None)
+
+    def show_again(self) -> None:
+        """Make the next frame even if nothing changed: another screen has come up."""
+        self._shown = None
