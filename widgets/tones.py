@@ -150,7 +150,7 @@ def palette(variables: Mapping[str, str]) -> Palette:
     for tone in Tone:
         fallback_colour, fallback_style = _FALLBACKS[tone]
         name = f"tone-{tone}"
-        colour = variables.get(name) if is_themed else variables.get(fallback_colour)
+        colour = variables.get(name) if is_themed else variables.get(fallback_colour, variables.get("foreground"))
         attributes = variables.get(f"{name}-style", "none") if is_themed else fallback_style
         tones[tone] = _style(colour, variables.get(f"{name}-background"), attributes, canvas)
     grounds = {Ground.NONE: Style.null()}
@@ -174,5 +174,11 @@ def _style(colour: str | None, background: str | None, attributes: str, canvas: 
 
 
 def _opaque(colour: str, canvas: Color) -> Color:
-    parsed = Color.parse(colour)
-    return parsed if parsed.a == 1 or parsed.ansi is not None else canvas + parsed
+    """Return a theme's colour laid over the canvas; it may carry its opacity as in CSS (`ansi_default 50%`)."""
+    name, _, opacity = colour.partition(" ")
+    parsed = Color.parse(name)
+    if parsed.ansi is not None:
+        return parsed
+    if opacity:
+        parsed = parsed.multiply_alpha(float(opacity.removesuffix("%")) / 100)
+    return parsed if parsed.a == 1 else canvas + parsed
