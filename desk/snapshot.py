@@ -55,7 +55,10 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything at `taken_at_ns`. `sequence` rises by one with each. `simulated` is the scenario's name or empty."""
+    """Everything at `taken_at_ns`. `sequence` rises by one with each. `simulated` is the scenario's name or empty.
+
+    `bell` counts escalations that ring; it rises by one with each.
+    """
 
     sequence: int
     taken_at_ns: int
@@ -65,3 +68,4 @@ class Snapshot:
     alerts: tuple[Alert, ...] = ()
     degraded: tuple[str, ...] = ()
     simulated: str = ""
+    bell: int = 0
