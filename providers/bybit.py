@@ -19,6 +19,7 @@ from providers.http import HttpTransport, decode
 from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, each_symbol, endpoint, finished_closes, number, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
+from providers.text import inert
 from providers.ws import Signal, SignalKind
 
 VENUE = "bybit"
@@ -132,7 +133,7 @@ def _rows(raw: bytes, place: str) -> bytes:
     reply = decode(VENUE, place, raw, _Reply)
     if reply.ret_code == 0:
         return bytes(reply.result.list)
-    said = "".join(c for c in reply.ret_msg if c.isprintable())[:120]
+    said = inert(reply.ret_msg, 120)
     detail = f"{place}: {reply.ret_code} {said}"
     if reply.ret_code in _RATE_CODES:
         raise RateLimited(VENUE, detail)

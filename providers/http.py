@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 from providers.errors import ConfigError, Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
+from providers.text import inert
 
 if TYPE_CHECKING:
     import httpx
@@ -362,7 +363,7 @@ def _refusal(venue: str, place: str, status: int, headers: Mapping[str, str], bo
 
 
 def _reason(body: bytes) -> str:
-    """Return what a JSON error reply says of itself, harmless to print and bounded; empty when it says nothing."""
+    """Return what a JSON error reply says of itself, inert and bounded; empty when it says nothing."""
     import msgspec
 
     try:
@@ -372,7 +373,7 @@ def _reason(body: bytes) -> str:
     if not isinstance(reply, dict):
         return ""
     said = next((reply[key] for key in ("msg", "message", "retMsg", "error") if isinstance(reply.get(key), str)), "")
-    return "".join(c for c in said if c.isprintable())[:120]
+    return inert(said, 120)
 
 
 def _retry_after_s(value: str | None) -> float | None:

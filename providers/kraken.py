@@ -18,6 +18,7 @@ from providers.http import decode
 from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, all_symbols, endpoint, finished_closes, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
+from providers.text import inert
 from providers.ws import Signal, SignalKind
 
 VENUE = "kraken"
@@ -97,7 +98,7 @@ def _result(raw: bytes, place: str) -> Mapping[str, msgspec.Raw]:
     reply = decode(VENUE, place, raw, _Reply)
     if not reply.error:
         return reply.result
-    said = "".join(c for c in reply.error[0] if c.isprintable())[:120]
+    said = inert(reply.error[0], 120)
     detail = f"{place}: {said}"
     if "Rate limit" in said or "Too many requests" in said:
         raise RateLimited(VENUE, detail)

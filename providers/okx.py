@@ -18,6 +18,7 @@ from providers.http import decode
 from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, each_symbol, endpoint, finished_closes, number, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
+from providers.text import inert
 from providers.ws import Signal, SignalKind
 
 VENUE = "okx"
@@ -103,8 +104,8 @@ def _data(raw: bytes, place: str) -> bytes:
     reply = decode(VENUE, place, raw, _Reply)
     if reply.code == "0":
         return bytes(reply.data)
-    said = "".join(c for c in reply.msg if c.isprintable())[:120]
-    detail = f"{place}: {reply.code[:8]} {said}"
+    said = inert(reply.msg, 120)
+    detail = f"{place}: {inert(reply.code, 8)} {said}"
     if reply.code == "50011":
         raise RateLimited(VENUE, detail)
     if reply.code in _BUSY:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
@@ -22,6 +22,7 @@ from providers.errors import ConfigError, Malformed, ProviderError
 from providers.http import is_loopback, tls_context
 from providers.mailbox import Mailbox
 from providers.ports import LinkChange, LinkState
+from providers.text import inert
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection, connect
@@ -102,7 +103,7 @@ class Subscription(Generic[T]):
     clock: Callable[[], int] = time.time_ns
 
 
-async def stream(subscription: Subscription[T]) -> AsyncIterator[T | LinkChange]:
+async def stream(subscription: Subscription[T]) -> AsyncGenerator[T | LinkChange, None]:
     """Yield items and link changes for ever; ends only by cancellation or `aclose()`, and never raises for a lost link.
 
     The socket is read in a task of its own, which the iterator ends and awaits when it is closed.
@@ -329,7 +330,7 @@ class _Link(Generic[T]):
     def _change(self, state: LinkState, detail: str = "", retry_at_ns: int | None = None) -> None:
         self._state = state
         dropped = self._unreadable + self._mailbox.skipped
-        change = LinkChange(self._sub.source, state, self._sub.clock(), _line(detail), retry_at_ns, dropped)
+        change = LinkChange(self._sub.source, state, self._sub.clock(), inert(detail, 200), retry_at_ns, dropped)
         self._mailbox.put(_LINK, change)
 
 
@@ -357,8 +358,3 @@ def _refused(error: "InvalidStatus") -> _Lost:
 
 def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _line(text: str) -> str:
-    """Return one harmless, bounded line: the text may hold a venue's own words."""
-    return "".join(c if c.isprintable() else " " for c in text)[:200].strip()
