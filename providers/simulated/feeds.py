@@ -14,12 +14,24 @@ from providers.simulated.path import PLACES, STEP_S, Prices, decimal_of, noise
 from providers.simulated.scenarios import Scenario
 
 _COINS = frozenset({"BTC", "ETH", "SOL", "XRP"})
+_DOLLARS = frozenset({"USDC", "USDT"})
+_TOKENISED_STOCKS = frozenset({"SPY", "QQQ"})
 _CADENCE_S = 0.25
 _NOISE_BPS = 0.7
 # A quote that did not change is said again this often, as venues do by heartbeat.
 _REPEAT_S = 2.0
 # Half of the spread between bid and ask.
-_HALF_SPREAD_BPS = {"BTC": 0.2, "ETH": 0.3, "SOL": 0.7, "XRP": 0.9, "USDC": 0.5, "USDT": 0.5, "wstETH": 3.0}
+_HALF_SPREAD_BPS = {
+    "BTC": 0.2,
+    "ETH": 0.3,
+    "SOL": 0.7,
+    "XRP": 0.9,
+    "USDC": 0.5,
+    "USDT": 0.5,
+    "wstETH": 3.0,
+    "SPY": 1.5,
+    "QQQ": 1.5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +48,10 @@ class Venue:
 
 VENUES = (
     Venue("binance", "USDT", -0.2, 0.1, 10, _COINS | {"USDC"}),
-    Venue("coinbase", "USD", 1.8, 0.4, 30, _COINS | {"USDC", "USDT", "wstETH"}),
-    Venue("kraken", "USD", 0.9, 0.9, 15, _COINS | {"USDC", "USDT", "wstETH"}),
-    Venue("okx", "USD", -0.6, 0.3, 15, _COINS | {"USDC", "USDT", "wstETH"}),
-    Venue("bybit", "USDT", 0.5, 0.2, 10, _COINS | {"USDC"}),
+    Venue("coinbase", "USD", 1.8, 0.4, 30, _COINS | _DOLLARS | {"wstETH"}),
+    Venue("kraken", "USD", 0.9, 0.9, 15, _COINS | _DOLLARS | _TOKENISED_STOCKS | {"wstETH"}),
+    Venue("okx", "USD", -0.6, 0.3, 15, _COINS | _DOLLARS | _TOKENISED_STOCKS | {"wstETH"}),
+    Venue("bybit", "USDT", 0.5, 0.2, 10, _COINS | _TOKENISED_STOCKS | {"USDC"}),
     Venue("hyperliquid", "USDC", -1.1, 0.2, 10),
 )
 

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from engine.accounts import Kind
 from providers.errors import ConfigError
 from providers.ports import HistorySource, PositionSource, PriceFeed, ProviderInfo, Reading
-from providers.simulated.cast import CAST, Cast
+from providers.simulated.accounts import Cast
+from providers.simulated.cast import CAST
 from providers.simulated.clock import SimulatedClock
 from providers.simulated.feeds import VENUES, SimulatedFeed, SimulatedHistory
 from providers.simulated.oracles import Oracles

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 from providers.ports import LinkChange, Reading
-from providers.simulated.cast import CAST, BrokerPlan, Cast, LoanPlan
+from providers.simulated.accounts import Cast
+from providers.simulated.cast import CAST, BrokerPlan, LoanPlan
 from providers.simulated.clock import SHORTEST_REST_S, SimulatedClock
 from providers.simulated.links import SimulatedLink
 from providers.simulated.scenarios import Scenario
@@ -47,7 +48,7 @@ class SimulatedSource:
         block = self._chain.block(at_s) if self._chain else None
         return Reading(
             self._name,
-            (self._cast.account(self._name, at_s),),
+            self._cast.accounts(self._name, at_s),
             at_ns,
             block_number=block[0] if block else None,
             block_time_ns=self._clock.ns_at(block[1]) if block else None,
