@@ -19,7 +19,7 @@ from providers.simulated.scenarios import Scenario
 _AMOUNT_PLACES = 6
 _SHORT = {"morpho-blue": "morpho", "compound-v3": "compound"}
 # A venue looks this often, and takes this long from the first look below maintenance to an account that is closed.
-_LOOK_S, _CLOSING_S = 2.0, 10.0
+_LOOK_S, _CLOSING_S = 5.0, 8.0
 
 
 class Closings:

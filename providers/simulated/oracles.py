@@ -16,6 +16,8 @@ from providers.simulated.scenarios import Scenario
 _PLACES = 8
 # Before the start nobody kept the prints: they are taken to have come every five minutes.
 _PAST_PRINT_S = 300.0
+# However fast a chain's blocks, its feeds decide this often: a day that was slept through is caught up with at once.
+_DECIDE_S = 12.0
 _NS = 1_000_000_000
 
 
@@ -77,26 +79,26 @@ class _Print:
 class _Feed:
     """One feed's latest print. An earlier moment starts over, so the answer depends on the moment alone."""
 
-    def __init__(self, asset: str, rule: FeedRule, block_s: float, prices: Prices, scenario: Scenario) -> None:
-        self._asset, self._rule, self._block_s = asset, rule, block_s
+    def __init__(self, asset: str, rule: FeedRule, prices: Prices, scenario: Scenario) -> None:
+        self._asset, self._rule = asset, rule
         self._prices, self._silent = prices, scenario.oracles_silent
         price = prices.at(asset, 0.0) * (1 + rule.offset_bps / 10_000)
         self._first = self._last = _Print(price, -rule.age_s, 40_000)
-        self._block = 0
+        self._decided = 0
 
     def at(self, at_s: float) -> _Print:
         if at_s < 0:
             printed_s = at_s // _PAST_PRINT_S * _PAST_PRINT_S
             return _Print(self._prices.at(self._asset, printed_s), printed_s, self._first.round_id)
-        until = int(at_s // self._block_s)
-        if until < self._block:
-            self._last, self._block = self._first, 0
-        while self._block < until:
-            self._block += 1
-            self._step(self._block * self._block_s)
+        until = int(at_s // _DECIDE_S)
+        if until < self._decided:
+            self._last, self._decided = self._first, 0
+        while self._decided < until:
+            self._decided += 1
+            self._decide(self._decided * _DECIDE_S)
         return self._last
 
-    def _step(self, at_s: float) -> None:
+    def _decide(self, at_s: float) -> None:
         if self._silent and self._silent[0] <= at_s < self._silent[1]:
             return
         market, last = self._prices.at(self._asset, at_s), self._last
@@ -111,7 +113,7 @@ class Oracles:
     def __init__(self, prices: Prices, scenario: Scenario, start_ns: int) -> None:
         self._prices, self._scenario, self._start_ns = prices, scenario, start_ns
         self._feeds = {
-            (chain.label, asset): _Feed(asset, rule, chain.block_s, prices, scenario)
+            (chain.label, asset): _Feed(asset, rule, prices, scenario)
             for chain in CHAINS
             for asset, rule in chain.feeds.items()
         }
