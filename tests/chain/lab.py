@@ -44,6 +44,8 @@ class Resident:
 def settle(markets: Mapping[str, Market]) -> tuple[Resident, ...]:
     """Return three accounts: a safe one at health 4.15, a looped one in an eMode at 1.03, and one at 1.10."""
     old, new = markets["3.0"], markets["3.6"]
+    for market in markets.values():
+        market.lend_out(50)
     safe, loop, tight = (new.user(f"lab {name}") for name in ("safe", "loop", "tight"))
     old.supply(safe, "WETH", old.units("WETH", 20))
     old.borrow(safe, "USDC", old.units("USDC", 10_000))

@@ -1,5 +1,6 @@
 """The lab itself: contracts that behave as published, prices that move, time that passes, state that comes back."""
 
+import math
 import os
 import subprocess
 import sys
@@ -95,11 +96,15 @@ def test_a_price_moves_the_oracle_and_leaves_a_round_with_its_time(market: Marke
 
 
 def test_a_year_of_interest_lowers_health(market: Market) -> None:
+    """60 % lent out costs 4 % x 60 / 80 = 3 % a year, compounded, and earns 3 % x 60 % x (1 - 15 %), linear."""
     user = borrower(market)
+    market.lend_out(60)
     start = market.anvil.timestamp()
     market.anvil.skip(YEAR_S)
     assert market.anvil.timestamp() == start + YEAR_S
-    assert 1 * 10**18 < market.account_data(user).health_factor_wad < 1_383333333333333333
+    data = market.account_data(user)
+    assert data.collateral_base == pytest.approx(25_000 * 10**8 * (1 + 0.03 * 0.6 * 0.85), rel=1e-4)
+    assert data.debt_base == pytest.approx(15_000 * 10**8 * math.exp(0.03), rel=1e-4)
 
 
 def test_a_revert_brings_back_state_and_time(anvil: Anvil, market36: Market) -> None:
