@@ -106,7 +106,7 @@ def described_account(account: AccountConfig, now_ns: int) -> Account:
     document = {
         "schema": "marginline.portfolio/1",
         "as_of": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)),
-        "prices": {},
+        "prices": {asset: {"oracle": 1} for asset in _assets(account)},  # only to satisfy the parser: not kept
         "accounts": [{"name": account.name, "provider": "manual", **account.described}],
     }
     try:
@@ -114,6 +114,16 @@ def described_account(account: AccountConfig, now_ns: int) -> Account:
     except DocumentError as error:
         raise ConfigError(f"{account.where}: {error}") from error
     return portfolio.accounts[0]
+
+
+def _assets(account: AccountConfig) -> set[str]:
+    """Return every asset that a manual account names; what is not a table is left to the parser's complaint."""
+    legs = [leg for key in ("collateral", "debt", "positions") for leg in _tables(account.described.get(key))]
+    return {asset for leg in legs if isinstance(asset := leg.get("asset"), str) and asset}
+
+
+def _tables(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _plain(value: object) -> str:
