@@ -180,7 +180,8 @@ def feeds(frame: Frame) -> Bar:
         left.append(Phrase((_SEPARATOR, Cell(f"{new} alert{'s' if new != 1 else ''} new", Tone.ACCENT)), rank=-2))
     if snapshot.degraded:
         left.append(Phrase((_SEPARATOR, Cell(snapshot.degraded[0], Tone.MUTED)), rank=-1))
-    return Bar(tuple(left))
+    notice = (Phrase.of(frame.view.notice, Tone.ACCENT, rank=-20),) if frame.view.notice else ()
+    return Bar(tuple(left), notice)
 
 
 def _feeds(snapshot: Snapshot, sources: list[SourceState]) -> Phrase:

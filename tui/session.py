@@ -9,6 +9,8 @@ from tui.view import Frame, Sort, UiSettings, View
 
 SILENT_AFTER_S = 15.0
 """A live desk makes a snapshot every second; after this long without one the screen says so."""
+NOTICE_S = 3.0
+"""How long an answer to a key stands."""
 _SECOND_NS = 1_000_000_000
 _SORTS = tuple(Sort)
 
@@ -25,6 +27,7 @@ class Session:
         self._ranking: tuple[str, ...] = ()
         self._frozen: Snapshot | None = None
         self._frozen_at_s = 0.0
+        self._said_at_s = 0.0
         self._seen: Snapshot | None = None
         self._seen_at_s: float | None = None
         self._shown: tuple[Snapshot, View, bool] | None = None
@@ -47,6 +50,8 @@ class Session:
             and now_s - self._seen_at_s > SILENT_AFTER_S
         )
         snapshot = self._frozen or latest
+        if self.view.notice and now_s - self._said_at_s > NOTICE_S:
+            self.view = replace(self.view, notice="")
         if self._frozen is not None:
             self.view = replace(self.view, frozen_for_ns=int(now_s - self._frozen_at_s) * _SECOND_NS)
         wanted = (snapshot, self.view, is_silent)
@@ -112,6 +117,10 @@ class Session:
         else:
             self._frozen = None
             self.view = replace(self.view, frozen_for_ns=None)
+
+    def say(self, notice: str, now_s: float) -> None:
+        """Answer a key with a few words that go by themselves."""
+        self.view, self._said_at_s = replace(self.view, notice=notice), now_s
 
     def show_again(self) -> None:
         """Make the next frame even if nothing changed: another screen has come up."""

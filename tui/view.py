@@ -26,7 +26,8 @@ class UiSettings:
 
     `fps` caps paints per second. `label` is the mode in the header ("read-only"), `simulated` the scenario's name when
     the market is not real. `config_note` is the closing line of the first-run screen. `is_live` says that snapshots
-    must keep coming, so that silence is reported. `ladders` are those of the desk, for chart thresholds.
+    must keep coming, so that silence is reported; `expects_accounts` is false when nothing is configured at all.
+    `ladders` are those of the desk, for chart thresholds.
     """
 
     theme: str = "deep"
@@ -39,6 +40,7 @@ class UiSettings:
     simulated: str = ""
     config_note: str = ""
     is_live: bool = True
+    expects_accounts: bool = True
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
     account_ladders: Mapping[str, Ladder] = field(default_factory=dict)
 
@@ -50,7 +52,10 @@ class UiSettings:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the user chose. `frozen_for_ns` is how long the screen has been frozen, `None` while it is not."""
+    """What the user chose. `frozen_for_ns` is how long the screen has been frozen, `None` while it is not.
+
+    `notice` is a short answer to the last key, shown in the line of sources for a moment.
+    """
 
     selected: str | None = None
     sort: Sort = Sort.RISK
@@ -60,6 +65,7 @@ class View:
     frozen_for_ns: int | None = None
     selected_asset: str | None = None
     selected_alert: str | None = None
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,340 @@
+"""The dashboard: one desk, one stream of snapshots, and the screens that show them."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual import events, work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.screen import Screen
+
+from tui import copying, environment, themes
+from tui.desk_like import DeskLike
+from tui.filtering import FilterBar
+from tui.screen_main import MainScreen
+from tui.screens import PaneScreen
+from tui.session import Session
+from tui.view import UiSettings
+from widgets.accounts import AccountTable
+from widgets.alertlist import AlertList
+from widgets.prices import PriceTable
+
+PANES = ("accounts", "prices", "risk", "alerts", "feeds")
+_QUIT_WITHIN_S = 2.0
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT) if sys.platform != "win32" else ()
+
+
+def driver_class() -> type[Driver] | None:
+    """Return the driver that sends differences; `None` for Textual's own on Windows and behind the switch."""
+    if sys.platform == "win32" or os.environ.get("MARGINLINE_STOCK_DRIVER") == "1":
+        return None
+    from tui.driver import DiffDriver
+
+    return DiffDriver
+
+
+class DashboardApp(App[str]):
+    """Shows a desk until the user leaves; returns the command to run next ("demo", "init") or `None`."""
+
+    TITLE = "marginline"
+    CSS_PATH = "dashboard.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(number), f"pane('{name}')", name, show=False) for number, name in enumerate(PANES, 1)),
+        Binding("z", "zoom", "zoom", show=False),
+        Binding("slash", "filter", "filter", show=False),
+        Binding("n", "match(1)", "next match", show=False),
+        Binding("N", "match(-1)", "previous match", show=False),
+        Binding("s", "sort", "sort", show=False),
+        Binding("S", "reverse", "reverse", show=False),
+        Binding("space", "freeze", "freeze", show=False),
+        Binding("a", "acknowledge", "acknowledge", show=False),
+        Binding("r", "refresh_desk", "read now", show=False),
+        Binding("dollar_sign", "mask", "mask", show=False),
+        Binding("y", "copy_line", "copy", show=False),
+        Binding("Y", "copy_json", "copy JSON", show=False),
+        Binding("ctrl+l", "repaint", "repaint", show=False),
+        Binding("question_mark,f1", "help", "help", show=False),
+        Binding("colon", "command_palette", "commands", show=False),
+        Binding("escape", "back", "back", show=False),
+        Binding("q", "quit", "quit", show=False),
+        Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
+        Binding("d", "leave_for('demo')", "demo", show=False),
+        Binding("i", "leave_for('init')", "init", show=False),
+    ]
+
+    def __init__(
+        self,
+        desk: DeskLike,
+        *,
+        settings: UiSettings | None = None,
+        driver: type[Driver] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings or UiSettings()
+        is_ansi = themes.is_ansi(self.settings.theme)
+        super().__init__(driver_class=driver or driver_class(), ansi_color=True if is_ansi else None)
+        self.set_reactive(App.ansi_color, None)
+        self.animation_level = "none"
+        self.ascii_glyphs = self.settings.is_ascii
+        self.session = Session(desk, self.settings)
+        self._desk = desk
+        self._clock = clock
+        self._bell_count = 0
+        self._interrupted_at_s: float | None = None
+        for theme in themes.themes():
+            self.register_theme(theme)
+        self.theme = self.settings.theme
+
+    @property
+    def is_first_run(self) -> bool:
+        """Return whether there is nothing to show: no account, and no source that could bring one."""
+        snapshot = self._desk.snapshot
+        return not snapshot.accounts and not self.settings.expects_accounts
+
+    def get_default_screen(self) -> Screen[None]:
+        return MainScreen()
+
+    def on_mount(self) -> None:
+        """Start the desk and the paint timer; leave cleanly on the signals that end a session."""
+        self._watch_desk()
+        self.set_interval(1 / self.settings.fps, self.paint)
+        self.call_after_refresh(environment.first_frame_is_out)
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for number in _ENDING:
+                loop.add_signal_handler(number, self._end, number)
+
+    @work(exclusive=True, group="desk")
+    async def _watch_desk(self) -> None:
+        await self._desk.run()
+
+    def _end(self, number: int) -> None:
+        self.exit(return_code=128 + number)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take note of keys and clicks: rows hold still while someone is at them."""
+        if isinstance(event, (events.Key, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp)):
+            self.session.touched(self._clock())
+        await super().on_event(event)
+
+    def paint(self) -> None:
+        """Show what is new, if anything; ring once for every rise of the bell."""
+        frame = self.session.next_frame(self._clock())
+        rung = self._desk.snapshot.bell
+        if rung > self._bell_count and self.settings.bell:
+            self.bell()
+        self._bell_count = rung
+        if frame is not None:
+            self.pane_screen.show(frame)
+
+    def paint_again(self) -> None:
+        """Show the latest frame now, changed or not."""
+        self.session.show_again()
+        self.paint()
+
+    @property
+    def pane_screen(self) -> PaneScreen:
+        """Return the screen that shows frames: the topmost that is not a modal."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, PaneScreen))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield everything that a key does, for the palette."""
+        from tui.commands import commands
+
+        yield from commands(self)
+
+    def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
+        """Show the account under the cursor in the other panes."""
+        if message.key is not None and message.key != self.session.view.selected:
+            self.session.select(account=message.key)
+            self.paint()
+
+    def on_account_table_chosen(self, message: AccountTable.Chosen) -> None:
+        """Open the account in full."""
+        if message.key is not None:
+            self.session.select(account=message.key)
+            self.action_pane("detail")
+
+    def on_price_table_highlighted(self, message: PriceTable.Highlighted) -> None:
+        """Show the quotes of the asset under the cursor."""
+        if message.key is not None and message.key != self.session.view.selected_asset:
+            self.session.select(asset=message.key)
+            self.paint()
+
+    def on_price_table_chosen(self, message: PriceTable.Chosen) -> None:
+        """Open the asset's quotes."""
+        self.session.select(asset=message.key)
+        self.action_pane("prices")
+
+    def on_alert_list_highlighted(self, message: AlertList.Highlighted) -> None:
+        """Show the alert under the cursor in full."""
+        if message.key is not None and message.key != self.session.view.selected_alert:
+            self.session.select(alert=message.key)
+            self.paint()
+
+    def on_alert_list_chosen(self, message: AlertList.Chosen) -> None:
+        """Go to the account that the alert is about."""
+        alert = next((a for a in self._desk.snapshot.alerts if a.key == message.key), None)
+        if alert is not None and alert.subject in self._desk.snapshot.accounts:
+            self.session.select(account=alert.subject)
+            self.action_pane("detail")
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane's own screen; accounts are at home on the main one."""
+        if self.is_first_run:
+            return
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if name != "accounts":
+            self.push_screen(_pane(name))
+
+    async def action_back(self) -> None:
+        """Close what is open: the filter, a pane, the zoom."""
+        if self.session.view.filter:
+            self.session.filter_by("")
+        elif len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self.screen.has_class("-zoomed") and isinstance(self.screen, MainScreen):
+            self.screen.zoom()
+        self.paint()
+
+    def action_zoom(self) -> None:
+        """Give the focused pane the screen, or go back to all of them."""
+        screen = self.screen
+        if not isinstance(screen, MainScreen):
+            self.pop_screen()
+        elif isinstance(screen.focused, PriceTable):
+            self.action_pane("prices")
+        elif isinstance(screen.focused, AlertList):
+            self.action_pane("alerts")
+        else:
+            screen.zoom()
+
+    def action_filter(self) -> None:
+        """Ask for a filter in the last line; it takes effect as it is typed."""
+        if not self.is_first_run and not self.screen.query(FilterBar):
+            self.screen.mount(FilterBar(self.session.view.filter))
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Take the filter as it stands."""
+        self.session.filter_by(message.text)
+        self.paint()
+
+    def action_match(self, step: int) -> None:
+        """Go to the next account that the filter finds, round the end."""
+        frame = self.session.frame
+        if frame.order and frame.selected is not None:
+            name = frame.selected.account.name
+            at = frame.order.index(name) + step if name in frame.order else 0
+            self.session.select(account=frame.order[at % len(frame.order)])
+            self.paint()
+
+    def action_sort(self) -> None:
+        """Sort by the next column, or let go of a held order."""
+        self.session.next_sort()
+        self.paint()
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self.session.reverse_sort()
+        self.paint()
+
+    def action_freeze(self) -> None:
+        """Hold the picture still while the desk goes on."""
+        self.session.toggle_freeze(self._clock())
+        self.paint()
+
+    def action_mask(self) -> None:
+        """Hide amounts, or show them."""
+        self.session.toggle_mask()
+        self.paint()
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge the alert under the cursor, else the alerts of the selected account."""
+        lists = [widget for widget in self.screen.query(AlertList) if widget.has_focus and widget.cursor_key]
+        if lists and lists[0].cursor_key is not None:
+            self._desk.acknowledge(lists[0].cursor_key)
+        elif (selected := self.session.frame.selected) is not None:
+            for alert in self._desk.snapshot.alerts:
+                if alert.subject == selected.account.name and alert.phase.value == "firing":
+                    self._desk.acknowledge(alert.key)
+        self.paint()
+
+    def action_acknowledge_all(self) -> None:
+        """Acknowledge every alert."""
+        self._desk.acknowledge_all()
+        self.paint()
+
+    def action_refresh_desk(self) -> None:
+        """Read every account again now."""
+        self._desk.refresh()
+
+    def action_copy_line(self) -> None:
+        """Put the account in one line on the clipboard of the terminal."""
+        self._copy(copying.as_line(self.session.frame), "a line")
+
+    def action_copy_json(self) -> None:
+        """Put the account as JSON on the clipboard of the terminal."""
+        self._copy(copying.as_json(self.session.frame), "JSON")
+
+    def _copy(self, text: str, what: str) -> None:
+        if text:
+            self.copy_to_clipboard(text)
+            self._say(f"copied as {what}")
+
+    def _say(self, notice: str) -> None:
+        self.session.say(notice, self._clock())
+        self.paint()
+
+    def action_repaint(self) -> None:
+        """Send every cell again."""
+        from tui.driver import DiffDriver
+
+        if isinstance(self._driver, DiffDriver):
+            self._driver.repaint()
+        else:
+            self.refresh(layout=True)
+
+    def action_help(self) -> None:
+        """Show every key."""
+        from tui.screen_help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def action_interrupt(self) -> None:
+        """Quit at the second ctrl+c within two seconds."""
+        now_s = self._clock()
+        if self._interrupted_at_s is not None and now_s - self._interrupted_at_s <= _QUIT_WITHIN_S:
+            self.exit()
+            return
+        self._interrupted_at_s = now_s
+        self._say("ctrl+c again quits")
+
+    def action_leave_for(self, command: str) -> None:
+        """Leave the first-run screen for a command that the command line then runs."""
+        if self.is_first_run:
+            self.exit(command)
+
+
+def _pane(name: str) -> PaneScreen:
+    from tui import screen_panes
+
+    match name:
+        case "prices":
+            return screen_panes.PricesScreen()
+        case "risk":
+            return screen_panes.RiskScreen()
+        case "alerts":
+            return screen_panes.AlertsScreen()
+        case "feeds":
+            return screen_panes.FeedsScreen()
+        case _:
+            return screen_panes.DetailScreen()

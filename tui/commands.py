@@ -1,0 +1,35 @@
+"""The palette's commands: everything that has a key, and the few things that have none."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+
+from tui import themes
+
+if TYPE_CHECKING:
+    from tui.app import DashboardApp
+
+
+def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
+    """Yield every command with what it does and its key."""
+    for number, name in enumerate(("accounts", "prices", "risk", "alerts", "feeds"), 1):
+        yield SystemCommand(f"go to {name}", f"key {number}", partial(app.action_pane, name))
+    yield SystemCommand("detail", "the selected account in full, enter", partial(app.action_pane, "detail"))
+    yield SystemCommand("zoom", "give the focused pane the screen, z", app.action_zoom)
+    yield SystemCommand("filter", "show only what matches, /", app.action_filter)
+    yield SystemCommand("sort", "by the next column, s", app.action_sort)
+    yield SystemCommand("reverse sort", "S", app.action_reverse)
+    yield SystemCommand("freeze", "hold the picture still; the desk goes on, space", app.action_freeze)
+    yield SystemCommand("acknowledge", "the selected alert or account, a", app.action_acknowledge)
+    yield SystemCommand("acknowledge all", "every alert", app.action_acknowledge_all)
+    yield SystemCommand("read now", "ask every source again, r", app.action_refresh_desk)
+    yield SystemCommand("mask amounts", "$", app.action_mask)
+    yield SystemCommand("copy line", "the account in one line, y", app.action_copy_line)
+    yield SystemCommand("copy JSON", "the account as risk --json says it, Y", app.action_copy_json)
+    yield SystemCommand("repaint", "send every cell again, ctrl+l", app.action_repaint)
+    yield SystemCommand("help", "every key and mark, ?", app.action_help)
+    for name in themes.NAMES:
+        yield SystemCommand(f"theme {name}", "change the colours", partial(setattr, app, "theme", name))
+    yield SystemCommand("quit", "q", app.exit)

@@ -1,0 +1,50 @@
+"""How much room each pane of the main screen gets: size classes, and rows by terminal height."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+_BARS = 2
+_FOOT = 2
+_GAPS = 4
+_LEAST_LOWER = 6
+_LEAST_TABLE = 5
+
+
+class SizeClass(StrEnum):
+    """How much a terminal shows at once: a table and one line, all panes, or all panes side by side."""
+
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Heights of the account table and of the selection below it; the lower panes take the rest."""
+
+    table: int
+    selection: int
+
+
+def size_class(width: int, height: int) -> SizeClass:
+    """Return the size class of a terminal."""
+    if width < 100 or height < 32:
+        return SizeClass.SMALL
+    return SizeClass.LARGE if width >= 160 and height >= 44 else SizeClass.MEDIUM
+
+
+def rows(width: int, height: int, accounts: int, legs: int) -> Rows:
+    """Return the heights for so many accounts, of which the selected one has so many legs."""
+    size = size_class(width, height)
+    room = height - _BARS - _FOOT - _GAPS
+    if size is SizeClass.SMALL:
+        selection = 4 if height >= 16 else 0
+        return Rows(
+            max(2, height - _BARS - _FOOT - (1 if height >= 20 else 0) - selection - (2 if selection else 0)), selection
+        )
+    spacious = height >= 36
+    selection = (6 if spacious else 5) + min(max(legs, 4), 6 if spacious else 4)
+    if size is SizeClass.LARGE:
+        selection += 2
+    table = max(_LEAST_TABLE, min(accounts + 1, room - selection - _LEAST_LOWER))
+    return Rows(table, selection)
