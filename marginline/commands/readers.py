@@ -19,11 +19,9 @@ from marginline.exits import Exit, nagios, worst_exit
 from marginline.output import put, put_json, put_table, say
 from marginline.words import urgency
 from providers.errors import ConfigError
-from providers.ports import LinkState
 from tui import numbers
 
 DEFAULT_ASSETS = ("BTC", "ETH")
-_WORKING = frozenset({LinkState.LIVE, LinkState.DEGRADED})
 
 
 def status(path: Path | None, *, as_json: bool, timeout_s: float) -> Exit:
@@ -133,11 +131,8 @@ def prices(
         snapshot = asyncio.run(_read(desk, timeout_s))
         _put_prices(snapshot, wanted, as_json=as_json, compact=False)
         _say_what_is_wrong(snapshot)
-        return (
-            Exit.OK
-            if any(state.consensus.price is not None for state in snapshot.prices.values())
-            else _answered(snapshot)
-        )
+        priced = any(state.consensus.price is not None or state.price.oracle for state in snapshot.prices.values())
+        return Exit.OK if priced else Exit.NETWORK
     asyncio.run(_stream_prices(desk, wanted, as_json=as_json or jsonl, compact=jsonl))
     return Exit.OK
 
@@ -245,9 +240,6 @@ def _why_unread(snapshot: Snapshot, name: str) -> str:
 
 
 def _say_what_is_wrong(snapshot: Snapshot) -> None:
-    for source in snapshot.sources:
-        if source.state not in _WORKING or (source.detail and source.state is LinkState.DEGRADED):
-            say(f"{source.kind} {source.name}: {source.state.value}{f': {source.detail}' if source.detail else ''}")
     for reason in snapshot.degraded:
         say(reason)
 

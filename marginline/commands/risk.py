@@ -33,7 +33,8 @@ def put_assessed(assessed: list[tuple[Account, Assessment]]) -> None:
     put_table(headings, rows, left=2)
     for account, assessment in assessed:
         for field, reason in assessment.missing.items():
-            say(f"{account.name}: {field} unknown: {reason}")
+            if field == "health_factor" or "health_factor" not in assessment.missing:
+                say(f"{account.name}: {field} unknown: {reason}")
         for reason in assessment.degraded:
             say(f"{account.name}: {reason}")
 
