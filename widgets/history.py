@@ -102,16 +102,15 @@ def resampled(history: History, count: int) -> list[float | None]:
     carried: float | None = None
     points = iter(history.points)
     pending = next(points, None)
-    while pending is not None and pending[0] < history.start_ns:
-        carried, pending = pending[1], next(points, None)
     for index in range(count):
-        end = history.start_ns + span * (index + 1) // count
+        start, end = (history.start_ns + span * step // count for step in (index, index + 1))
+        while pending is not None and pending[0] <= start:
+            carried, pending = pending[1], next(points, None)
         lowest = carried
-        while pending is not None and (pending[0] < end or (index == count - 1 and pending[0] <= history.end_ns)):
-            carried = pending[1]
+        while pending is not None and (pending[0] < end or (index == count - 1 and pending[0] <= end)):
+            carried, pending = pending[1], next(points, None)
             if carried is not None:
                 lowest = carried if lowest is None else min(lowest, carried)
-            pending = next(points, None)
         values.append(lowest)
     return values
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual.reactive import reactive
 
@@ -116,31 +117,53 @@ def _labels(
     scale: Scale, line_at: int, places: Sequence[tuple[int, Mark]], track: int
 ) -> tuple[list[tuple[str, Tone]], list[tuple[str, Tone]]]:
     names, prices = [(" ", Tone.TEXT)] * track, [(" ", Tone.TEXT)] * track
-    blocks: list[tuple[int, int]] = []
-    said: set[str] = set()
-    wanted = [(line_at, "line", scale.line_label, Tone.DANGER)]
-    wanted += [(at, mark.name, mark.label, mark.tone) for at, mark in places]
-    for at, raw_name, raw_price, tone in wanted:
-        name, price = crop(raw_name, track), crop(raw_price, track)
-        block = _block(at, max(width_of(name), width_of(price)), blocks, track)
-        if block is None or (price and price in said and at != line_at):
-            continue
-        blocks.append(block)
-        said.add(price)
-        price_tone = Tone.MUTED if scale.is_stale else tone
-        _write(names, name, at, block, Tone.MUTED)
-        _write(prices, price, at, block, price_tone)
+    labels = [_Label(line_at, crop("line", track), crop(scale.line_label, track), Tone.DANGER)]
+    labels += [_Label(at, crop(mark.name, track), crop(mark.label, track), mark.tone) for at, mark in places]
+    blocks = _blocks(labels, track)
+    if len(labels) > 1 and labels[1] not in blocks:
+        # The trigger price counts for more than its line standing centred.
+        blocks = _blocks([labels[1], labels[0], *labels[2:]], track)
+    for label, block in blocks.items():
+        _write(names, label.name, label.at, block, Tone.MUTED)
+        _write(prices, label.price, label.at, block, Tone.MUTED if scale.is_stale else label.tone)
     return names, prices
 
 
-def _block(at: int, width: int, blocks: Sequence[tuple[int, int]], track: int) -> tuple[int, int] | None:
-    """Return where a label of `width` cells stands: centred on its mark, else beside the label in its way."""
-    starts = [at - (width - 1) // 2]
-    starts += [begin - _LABEL_GAP - width for begin, _ in blocks] + [end + _LABEL_GAP for _, end in blocks]
-    starts += [0, track - width]
+class _Label(NamedTuple):
+    at: int
+    name: str
+    price: str
+    tone: Tone
+
+    @property
+    def width(self) -> int:
+        return max(width_of(self.name), width_of(self.price))
+
+
+def _blocks(labels: Sequence[_Label], track: int) -> dict[_Label, tuple[int, int]]:
+    """Return where each label stands, the first ones preferred; a price that is written already is not repeated."""
+    blocks: dict[_Label, tuple[int, int]] = {}
+    for label in labels:
+        if any(label.price == other.price for other in blocks):
+            continue
+        block = _block(label.at, label.width, [(other.at, *taken) for other, taken in blocks.items()], track)
+        if block is not None:
+            blocks[label] = block
+    return blocks
+
+
+def _block(at: int, width: int, blocks: Sequence[tuple[int, int, int]], track: int) -> tuple[int, int] | None:
+    """Return where a label of `width` cells stands: centred on its mark, else beside the label in its way.
+
+    Labels stand in the order of their marks and touch or cover their own; `None` where that leaves no room.
+    """
+    starts = [at - (width - 1) // 2, 0, track - width]
+    starts += [begin - _LABEL_GAP - width for _, begin, _ in blocks] + [end + _LABEL_GAP for _, _, end in blocks]
     for start in sorted(starts, key=lambda start: abs(start + (width - 1) // 2 - at)):
         end = start + width
-        is_clear = all(end + _LABEL_GAP <= begin or start >= stop + _LABEL_GAP for begin, stop in blocks)
+        is_clear = all(
+            end + _LABEL_GAP <= begin if at < other else start >= stop + _LABEL_GAP for other, begin, stop in blocks
+        )
         if start >= 0 and end <= track and is_clear and start - width <= at <= end + width:
             return start, end
     return None
