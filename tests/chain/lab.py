@@ -31,6 +31,9 @@ STATE = ROOT / ".cache/chain/lab.json"
 BLOCK_EVERY_S = 1.0
 CAP_WAD = 1_250000000000000000
 
+RULES = {"ETH": (50, 3_600), "wstETH": (50, 3_600), "USDC": (25, 82_800)}
+"""What the config says of when feeds print: deviation in bps and heartbeat in seconds, those of Ethereum's feeds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resident:
@@ -63,7 +66,10 @@ def config_text(residents: Sequence[Resident], rpc_url: str, venues: Mapping[str
         f'[[account]]\nname = "{resident.name}"\nprovider = "aave-v3"\nchain_id = {resident.market.anvil.chain_id}\n'
         f'addresses_provider = "{resident.market.addresses_provider}"\nrpc_url = "{rpc_url}"\n'
         f'address = "{resident.address}"\n'
-        "[account.oracles.ETH]\ndeviation_bps = 50\nheartbeat_s = 3600\n"
+        + "".join(
+            f"[account.oracles.{asset}]\ndeviation_bps = {bps}\nheartbeat_s = {heartbeat}\n"
+            for asset, (bps, heartbeat) in RULES.items()
+        )
         for resident in residents
     ]
     parts.append(f"[prices]\nvenues = {json.dumps(list(venues))}\n")

@@ -198,6 +198,7 @@ def test_a_transaction_that_creates_nothing_says_so(market: Market) -> None:
 
 
 def test_the_package_lock_pins_by_hash_and_names_no_address() -> None:
+    """After `npm install` drop its "funding" entries: they hold addresses."""
     lock = (ROOT / "package-lock.json").read_text()
     assert lock.count('"integrity": "sha512-') == lock.count('"version":')
     assert "http" not in lock
