@@ -10,9 +10,22 @@ def main() -> None:
 
         sys.stdout.write(f"marginline {__version__}\n")
         return
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("demo", "dashboard"):
+        import os
+
+        from marginline.fast import opener
+
+        if open_plainly := opener(arguments, list(os.environ)):
+            from marginline.faults import guarded
+
+            return guarded(open_plainly)
     from marginline.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The command line: parses, calls one command, turns what it raises into an exit code and one clear line."""
 
-import logging
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +8,7 @@ import typer
 
 from engine.assessment import Severity
 from marginline.exits import Exit
-from marginline.output import say, silence_broken_pipe
-from providers.errors import AppError, ConfigError, ProviderError, Unauthorised
-
-logger = logging.getLogger("marginline.cli")
+from marginline.faults import guarded
 
 _GROUP: Any = {"no_args_is_help": True, "rich_markup_mode": None}
 
@@ -64,7 +59,7 @@ def root(
     if context.invoked_subcommand is None:
         from marginline.commands.dashboard import open_dashboard
 
-        open_dashboard(None)
+        raise typer.Exit(open_dashboard(None))
 
 
 _THEMES = "deep, light, contrast, cvd, ansi or mono."
@@ -104,7 +99,7 @@ def demo(
     """
     from marginline.commands.dashboard import Look, open_demo
 
-    open_demo(scenario, seed, speed, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth))
+    raise typer.Exit(open_demo(scenario, seed, speed, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth)))
 
 
 @app.command()
@@ -126,7 +121,7 @@ def dashboard(
     """
     from marginline.commands.dashboard import Look, open_dashboard
 
-    open_dashboard(config, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth))
+    raise typer.Exit(open_dashboard(config, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth)))
 
 
 @app.command()
@@ -315,32 +310,9 @@ def keys() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    try:
+
+    def work() -> int:
         app(args=list(arguments), prog_name="marginline")
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else Exit.OK
-    except BrokenPipeError:
-        silence_broken_pipe()
-        return 141
-    except AppError as error:
-        say(f"marginline: {error}")
-        return exit_of(error)
-    except Exception:  # the last line: an unforeseen fault is shown whole, and says that it is ours
-        logger.exception("internal error")
-        say(traceback.format_exc())
-        say("marginline: this is a fault of marginline itself; please report the lines above")
-        return Exit.INTERNAL
-    return Exit.OK
+        return Exit.OK
 
-
-def exit_of(error: AppError) -> Exit:
-    """Return the exit code that tells a script what kind of error it was."""
-    match error:
-        case ConfigError():
-            return Exit.USAGE
-        case Unauthorised():
-            return Exit.AUTH
-        case ProviderError():
-            return Exit.NETWORK
-        case _:
-            return Exit.INTERNAL
+    return guarded(work)

@@ -36,7 +36,7 @@ def build_desk(
     cooldown = config.cooldown_s
     settings = DeskSettings(
         ladders=config.ladders,
-        account_ladders={account.name: ladder for account in config.accounts if (ladder := _ladder(config, account))},
+        account_ladders=account_ladders(config),
         venues=config.venues,
         stables=config.stables,
         assets=assets,
@@ -130,6 +130,11 @@ def _plain(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
     raise ConfigError(f"a manual account holds a {type(value).__name__}, which is neither text nor a number")
+
+
+def account_ladders(config: Config) -> dict[str, Ladder]:
+    """Return the ladders of accounts that state their own, by account name."""
+    return {account.name: ladder for account in config.accounts if (ladder := _ladder(config, account))}
 
 
 def _ladder(config: Config, account: AccountConfig) -> Ladder | None:

@@ -3,7 +3,7 @@
 Whatever is not plain (an unknown option, a missing or bad value, help) goes the long way, which knows how to complain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -36,6 +36,24 @@ class Options:
     mouse: bool | None = None
     fps: int | None = None
     low_bandwidth: bool = False
+
+
+def opener(arguments: Sequence[str], environment: Sequence[str]) -> Callable[[], int] | None:
+    """Return what opens the screen for a plain command line, or `None` when the long way must decide."""
+    plain = parse(arguments, environment)
+    if plain is None:
+        return None
+    command, said = plain
+
+    def work() -> int:
+        from marginline.commands.dashboard import Look, open_dashboard, open_demo
+
+        look = Look(said.theme, said.ascii_only, said.mask, said.mouse, said.fps, said.low_bandwidth)
+        if command == "demo":
+            return open_demo(said.scenario, said.seed, said.speed, look)
+        return open_dashboard(said.config, look)
+
+    return work
 
 
 def parse(arguments: Sequence[str], environment: Sequence[str]) -> tuple[str, Options] | None:
