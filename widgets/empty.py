@@ -41,7 +41,9 @@ class EmptyState(LineWidget):
 
     def compose_lines(self, width: int, height: int) -> Sequence[Spans]:
         block = _block(self.model)
-        indent = max(1, (width - max(length(line) for line in block)) // 2)
+        if len(block) > height:
+            block = [line for line in block[1:] if length(line)]
+        indent = max(1, (width - max((length(line) for line in block), default=0)) // 2)
         lines = [fitted((Span(" " * indent), *line), width) for line in block]
         return [fitted((), width)] * max(0, (height - len(lines)) // 2) + lines
 

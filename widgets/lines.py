@@ -95,6 +95,7 @@ class LineWidget(Widget):
         if self.styles.is_auto_height and self.line_count(size.width) != size.height:
             self.refresh(layout=True)
         if not size or size != self._painted_size:
+            self._painted_size = Size(0, 0)
             self.refresh()
             return
         old, self._lines = self._lines, self._composed(size)
@@ -108,8 +109,8 @@ class LineWidget(Widget):
     def render_line(self, y: int) -> Strip:
         size = self.content_size
         if size != self._painted_size:
-            self._painted_size = size
             self._lines = self._composed(size)
+            self._painted_size = size
         if y >= len(self._lines):
             return Strip.blank(size.width, self._style(Tone.TEXT, Ground.NONE))
         return self._strip(self._lines[y], size.width)

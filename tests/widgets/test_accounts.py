@@ -15,7 +15,7 @@ from textual.strip import Strip
 from engine.assessment import Severity
 from widgets.accounts import COLUMNS, AccountRow, Accounts, AccountTable, account_layout
 from widgets.gauges import Gauge, Spark
-from widgets.lines import length, plain
+from widgets.lines import Spans, length, plain
 from widgets.tones import Cell, Ground, Tone
 
 MAIN = AccountRow(
@@ -223,6 +223,33 @@ def test_equal_rows_and_rows_out_of_sight_paint_nothing() -> None:
         assert table.painted == []
 
     play(scenario, table_of(1000))
+
+
+def test_ten_thousand_changed_rows_compose_only_those_in_sight() -> None:
+    class CountingTable(RecordingTable):
+        composed = 0
+
+        def row_line(self, row: AccountRow, width: int, is_cursor: bool) -> Spans:
+            self.composed += 1
+            return super().row_line(row, width, is_cursor)
+
+    class CountingApp(App[None]):
+        def compose(self) -> ComposeResult:
+            yield CountingTable()
+
+    async def scenario() -> None:
+        app = CountingApp()
+        async with app.run_test(size=(120, 21)) as pilot:
+            table = app.query_one(CountingTable)
+            rows = table_of(10_000)
+            table.model = Accounts(rows)
+            await pilot.pause()
+            table.composed = 0
+            table.model = Accounts(tuple(replace(row, health=Cell("1.000")) for row in rows))
+            await pilot.pause()
+            assert table.composed == 20
+
+    asyncio.run(scenario())
 
 
 def test_moving_the_cursor_paints_two_lines() -> None:

@@ -85,9 +85,7 @@ def test_the_surface_lies_under_the_edge_only() -> None:
     st.integers(1, 200),
     st.integers(1, 20),
 )
-def test_every_line_has_the_width_of_the_chart(
-    points: list[tuple[int, float | None]], width: int, height: int
-) -> None:
+def test_every_line_has_the_width_of_the_chart(points: list[tuple[int, float | None]], width: int, height: int) -> None:
     history = History(points=tuple(sorted(points, key=lambda point: point[0])), end_ns=100, thresholds=RUNGS)
     lines = history_lines(history, width, height)
     assert len(lines) <= max(height, 1)
