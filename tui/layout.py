@@ -34,17 +34,11 @@ def size_class(width: int, height: int) -> SizeClass:
 
 
 def rows(width: int, height: int, accounts: int, legs: int) -> Rows:
-    """Return the heights for so many accounts, of which the selected one has so many legs."""
-    size = size_class(width, height)
+    """Return the heights from the medium class up, for so many accounts and so many legs of the selected one."""
     room = height - _BARS - _FOOT - _GAPS
-    if size is SizeClass.SMALL:
-        selection = 4 if height >= 16 else 0
-        return Rows(
-            max(2, height - _BARS - _FOOT - (1 if height >= 20 else 0) - selection - (2 if selection else 0)), selection
-        )
     spacious = height >= 36
     selection = (6 if spacious else 5) + min(max(legs, 4), 6 if spacious else 4)
-    if size is SizeClass.LARGE:
+    if size_class(width, height) is SizeClass.LARGE:
         selection += 2
     table = max(_LEAST_TABLE, min(accounts + 1, room - selection - _LEAST_LOWER))
     return Rows(table, selection)

@@ -29,8 +29,11 @@ def health(value: Decimal | None, places: int = 3) -> str:
 
 
 def price_places(reference: Decimal | None) -> int:
-    """Return the decimals that show `reference` with five significant digits: constant for an asset."""
-    if reference is None or reference <= 0:
+    """Return the decimals that show `reference` with five significant digits: constant for an asset.
+
+    From one half to one they are those of one, so that a stable coin does not change its shape at every wobble.
+    """
+    if reference is None or reference <= 0 or Decimal("0.5") <= reference < 1:
         return 4
     return max(0, _SIGNIFICANT - 1 - reference.adjusted())
 

@@ -47,9 +47,9 @@ class AccountRows:
         accounts = frame.snapshot.accounts
         has_venues = any(source.kind == "prices" for source in frame.snapshot.sources)
         manner = (frame.view.is_masked, frame.is_blackout, has_venues)
-        tenth = frame.now_ns // 100_000_000
-        is_same_moment = tenth == self._second and manner == self._manner
-        self._second, self._manner = tenth, manner
+        second = frame.now_ns // 1_000_000_000
+        is_same_moment = second == self._second and manner == self._manner
+        self._second, self._manner = second, manner
         rows = []
         kept = self._kept
         for name in frame.order:

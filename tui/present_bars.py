@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from desk.snapshot import AccountState, Snapshot, SourceState
+from desk.snapshot import AccountState, SourceState
 from engine.accounts import Kind
 from engine.assessment import Severity
 from providers.ports import LinkState
@@ -64,7 +64,7 @@ def _sums(frame: Frame) -> Iterable[Phrase]:
             continue
         text = show(total)
         shown = numbers.MASK if frame.view.is_masked else f"{numbers.unvouched(text) if is_stale else text} $"
-        yield Phrase((Cell(f" {label} ", Tone.FAINT), Cell(shown, Tone.TEXT)), rank)
+        yield Phrase((Cell(f"{label} ", Tone.FAINT), Cell(shown, Tone.TEXT)), rank)
 
 
 def _owes(state: AccountState) -> bool:
@@ -139,12 +139,12 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
         places = words.places_of(frame.snapshot, worst, asset)
         price = numbers.liquidation_price(point.price, places, falls=falls)
         room = numbers.distance(point.distance, falls=falls)
-        yield Phrase.of(f" {asset} {room} % to {price}", Tone.STRONG, rank=-7)
+        yield Phrase.of(f"{asset} {room} % to {price}", Tone.STRONG, rank=-7)
     coming = assessment.at_next_oracle
     if coming is not None and coming.updates and coming.health_factor is not None and severity is not Severity.UNKNOWN:
-        yield Phrase.of(f" next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-6)
+        yield Phrase.of(f"next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-6)
     if nearest is not None and assessment.sigma_days is not None:
-        yield Phrase.of(f" {numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-5)
+        yield Phrase.of(f"{numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-5)
     if worst.assessment.degraded and severity is not Severity.UNKNOWN:
         yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=-3)
 
@@ -161,7 +161,7 @@ def _also(frame: Frame) -> Iterable[Phrase]:
         state = frame.snapshot.accounts[name]
         severity = words.severity_of(state)
         if severity in (Severity.DANGER, Severity.LIQUIDATABLE):
-            said = f" also {name} {words.health_text(state)}"
+            said = f"also {name} {words.health_text(state)}"
             yield Phrase.of(said, Tone.TEXT, rank=-4)
 
 
@@ -171,10 +171,10 @@ def feeds(frame: Frame) -> Bar:
     sources = [source for source in snapshot.sources if source.kind in ("account", "prices")]
     left: list[Phrase] = []
     if sources:
-        left.append(_feeds(snapshot, sources))
+        left.append(_feeds(frame.now_ns, sources))
     for source in snapshot.sources:
         if source.kind == "notify":
-            left.append(_push(source, snapshot.taken_at_ns))
+            left.append(_push(source, frame.now_ns))
     new = sum(1 for alert in snapshot.alerts if alert.phase.value == "firing")
     if new:
         left.append(Phrase((_SEPARATOR, Cell(f"{new} alert{'s' if new != 1 else ''} new", Tone.ACCENT)), rank=-2))
@@ -184,8 +184,7 @@ def feeds(frame: Frame) -> Bar:
     return Bar(tuple(left), notice)
 
 
-def _feeds(snapshot: Snapshot, sources: list[SourceState]) -> Phrase:
-    now_ns = snapshot.taken_at_ns
+def _feeds(now_ns: int, sources: list[SourceState]) -> Phrase:
     sick = [source for source in sources if source.state is not LinkState.LIVE]
     live = [source for source in sources if source.state is LinkState.LIVE]
     cells = [Cell("feeds", Tone.MUTED)]

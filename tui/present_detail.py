@@ -408,6 +408,6 @@ def history(frame: Frame) -> History:
 def history_section(frame: Frame) -> Section:
     """Return the title of the health chart."""
     chart = history(frame)
-    hours = (chart.end_ns - chart.start_ns) // (3_600 * 1_000_000_000)
     minutes = (chart.end_ns - chart.start_ns) // (60 * 1_000_000_000)
-    return Section(f"health factor, {f'{hours} h' if hours else f'{minutes} min'}")
+    hours = (minutes + 30) // 60
+    return Section(f"health factor, {f'{hours} h' if minutes >= 60 else f'{minutes} min'}")

@@ -1,6 +1,6 @@
 """Every source in full: state, age, what it says of itself, and when it tries again."""
 
-from desk.snapshot import Snapshot, SourceState
+from desk.snapshot import SourceState
 from providers.ports import LinkState
 from tui import numbers
 from tui.present_bars import LINK_TONES
@@ -26,7 +26,7 @@ def feeds(frame: Frame) -> Text:
     head = f"{'SOURCE':<16}{'FEEDS':<10}{'STATE':<12}{'AGE':>5}{'RETRY':>7}{'DROPPED':>9}  WHAT IT SAYS"
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
     ranked = sorted(snapshot.sources, key=lambda source: (source.state is LinkState.LIVE, source.kind, source.name))
-    lines.extend(_line(snapshot, source) for source in ranked)
+    lines.extend(_line(frame.now_ns, source) for source in ranked)
     if snapshot.degraded:
         lines.append(())
         lines.extend((Cell(reason, Tone.UNKNOWN),) for reason in snapshot.degraded)
@@ -35,8 +35,7 @@ def feeds(frame: Frame) -> Text:
     return Text(tuple(lines))
 
 
-def _line(snapshot: Snapshot, source: SourceState) -> Line:
-    now_ns = snapshot.taken_at_ns
+def _line(now_ns: int, source: SourceState) -> Line:
     age = numbers.age(now_ns - source.updated_at_ns) if source.updated_at_ns is not None else numbers.UNKNOWN
     wait_ns = source.retry_at_ns - now_ns if source.retry_at_ns is not None else None
     retry = numbers.age(wait_ns) if wait_ns is not None and wait_ns > 0 else ""

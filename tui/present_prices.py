@@ -78,10 +78,10 @@ def _row(frame: Frame, state: AssetState, holders: _Holders) -> PriceRow:
     agreed = state.consensus
     places = numbers.price_places(trigger if trigger is not None else agreed.price)
     quotes = state.price.quotes
-    market = _market_cell(state, places)
     bps = state.divergence_bps
     if bps is None and agreed.price is not None and trigger:
         bps = divergence_bps(agreed.price, trigger)
+    market = _market_cell(state, trigger, bps, places)
     limit = oracle.deviation_bps if oracle is not None else None
     tone = Tone.WARN if bps is not None and limit is not None and abs(bps) >= limit else Tone.TEXT
     return PriceRow(
@@ -104,9 +104,12 @@ def _row(frame: Frame, state: AssetState, holders: _Holders) -> PriceRow:
     )
 
 
-def _market_cell(state: AssetState, places: int) -> Cell:
+def _market_cell(state: AssetState, trigger: Decimal | None, bps: Decimal | None, places: int) -> Cell:
+    """Return the consensus; for an asset that no venue quotes itself, the product of its oracle's legs at market."""
     agreed = state.consensus
     if agreed.price is None:
+        if bps is not None and trigger is not None and not state.price.quotes:
+            return Cell(numbers.price(trigger * (1 + bps / 10_000), places))
         return Cell(numbers.UNKNOWN, Tone.UNKNOWN) if state.price.quotes else BLANK
     text = numbers.price(agreed.price, places)
     return Cell(numbers.estimated(text) if agreed.single_venue else text)

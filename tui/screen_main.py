@@ -67,7 +67,7 @@ class MainScreen(PaneScreen):
 
     def _compose_panes(self) -> Iterable[Widget]:
         with Horizontal(classes="selection gap"):
-            with Vertical(classes="side"):
+            with Vertical(classes="left"):
                 yield SectionRule(id="selected")
                 yield LoadLine()
                 yield LegTable(classes="gap")
@@ -75,7 +75,7 @@ class MainScreen(PaneScreen):
                 yield SectionRule(id="history")
                 yield HealthHistory()
         with Horizontal(classes="lower gap"):
-            with Vertical(classes="side"):
+            with Vertical(classes="left"):
                 yield SectionRule(id="prices")
                 yield PriceTable()
                 if self._class is SizeClass.LARGE:
@@ -116,7 +116,7 @@ class MainScreen(PaneScreen):
             table.select(selected.account.name)
         self.query_one("#selected", SectionRule).model = present_detail.section(frame)
         self.query_one(LoadLine).model = present_detail.scale(frame)
-        self._fit(frame, len(selected.account.assets) + 1 if selected is not None else 0)
+        self._fit(frame, len(present_detail.legs(frame).rows))
         if self._class is SizeClass.SMALL:
             self.query_one("#brief", Facts).model = present_detail.brief(frame)
         else:

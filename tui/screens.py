@@ -21,6 +21,8 @@ Hints = tuple[tuple[str, str], ...]
 class PaneScreen(Screen[None]):
     """Header, verdict, a body, sources and keys. A subclass composes the body and fills it from a frame."""
 
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012  # declared so by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012  # declared so by Textual
     HINTS: ClassVar[Hints] = ()
     PANES: ClassVar[str] = "1-5 panes"
 

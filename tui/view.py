@@ -86,8 +86,11 @@ class Frame:
 
     @property
     def now_ns(self) -> int:
-        """Return the moment that the screen shows: the snapshot's, so that an idle screen stays as it is."""
-        return self.snapshot.taken_at_ns
+        """Return the moment that the screen shows: the snapshot's, in whole seconds, so that ages move once a second.
+
+        It is the snapshot's and not the clock's, so that an idle screen stays as it is.
+        """
+        return self.snapshot.taken_at_ns // 1_000_000_000 * 1_000_000_000
 
     @property
     def selected(self) -> AccountState | None:
