@@ -79,8 +79,8 @@ def divergence_bar(value: Divergence | None, width: int) -> Texts:
         tick = round(half / SPAN)
         left[half - tick], right[tick - 1] = ("│", Tone.RULE), ("│", Tone.RULE)
         if value.bps:
-            cells = abs(value.bps) / (SPAN * value.deviation_bps) * half
-            filled = min(half, max(1, round(cells)))
+            cells = min(float(half), abs(value.bps) / (SPAN * value.deviation_bps) * half)
+            filled = max(1, round(cells))
             bar = [("━" if cells >= 1 else "─", value.tone)] * filled
             if value.bps < 0:
                 left[half - filled :] = bar
