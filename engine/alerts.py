@@ -35,7 +35,7 @@ class AlertPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert. `key` identifies the condition (rule and subject); `text` is one plain line.
+    """One alert. `key` identifies the condition (rule and subject); `text` is one plain line, current while it fires.
 
     `escalated` says that it rose to a level that rings; `delivery` is what became of sending it ("", "push ok",
     "push failed: ...", "log"). `count` is how often the condition entered. `level` orders its severity (an unknown
@@ -236,8 +236,10 @@ def _hold(alert: Alert, condition: Condition, now_ns: int, policy: AlertPolicy) 
             changed_at_ns=now_ns,
         )
         return _ring(worse, now_ns, policy)
-    if condition.severity is not alert.severity:
+    if condition.severity is not alert.severity or level != alert.level:
         return replace(alert, severity=condition.severity, text=condition.text, level=level, changed_at_ns=now_ns)
+    if condition.text != alert.text:
+        alert = replace(alert, text=condition.text)
     return _ring(alert, now_ns, policy) if alert.held_back else alert
 
 
