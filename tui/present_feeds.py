@@ -36,7 +36,9 @@ def feeds(frame: Frame) -> Text:
 
 
 def _line(now_ns: int, source: SourceState) -> Line:
-    age = numbers.age(now_ns - source.updated_at_ns) if source.updated_at_ns is not None else numbers.UNKNOWN
+    is_live = source.state is LinkState.LIVE
+    unknown = "" if is_live else numbers.UNKNOWN
+    age = numbers.age(now_ns - source.updated_at_ns) if source.updated_at_ns is not None else unknown
     wait_ns = source.retry_at_ns - now_ns if source.retry_at_ns is not None else None
     retry = numbers.age(wait_ns) if wait_ns is not None and wait_ns > 0 else ""
     tone = LINK_TONES[source.state]
@@ -47,5 +49,5 @@ def _line(now_ns: int, source: SourceState) -> Line:
         Cell(f"{source.state.value:<12}", tone),
         Cell(f"{age:>5}", Tone.UNKNOWN if source.state in (LinkState.DOWN, LinkState.STALE) else Tone.MUTED),
         Cell(f"{retry:>7}{dropped:>9}  ", Tone.MUTED),
-        Cell(source.detail, Tone.TEXT if source.state is LinkState.LIVE else tone),
+        Cell(source.detail, Tone.TEXT if is_live else tone),
     )

@@ -106,7 +106,7 @@ class DetailScreen(PaneScreen):
             yield TextLines(id="healths")
             yield LoadLine(classes="gap")
             with Horizontal(classes="selection gap"):
-                with Vertical(classes="side selection"):
+                with Vertical(classes="left selection"):
                     yield LegTable()
                 with Vertical(classes="side selection beside"):
                     yield Facts()
