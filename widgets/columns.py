@@ -28,11 +28,6 @@ class Column(Generic[Row]):
     grow: int = 0
     align: Callable[[str, int], str] = fit
 
-    @property
-    def heading(self) -> str:
-        """Return the header in the column's own width and alignment."""
-        return self.align(self.header, self.width)
-
 
 def text_column(
     header: str,
@@ -79,14 +74,14 @@ class Layout(Generic[Row]):
     places: tuple[tuple[Column[Row], int, int], ...]
     width: int
 
-    def heading(self, emphasised: str = "", indent_tone: Tone = Tone.MUTED) -> Spans:
+    def heading(self, emphasised: str = "") -> Spans:
         """Return the header line; `emphasised` is the header to write strong."""
         spans: list[Span] = []
         end = 0
         for column, start, width in self.places:
             if start > end:
                 spans.append(Span(" " * (start - end)))
-            tone = Tone.STRONG if emphasised and column.header == emphasised else indent_tone
+            tone = Tone.STRONG if emphasised and column.header == emphasised else Tone.MUTED
             spans.append(Span(column.align(column.header, width), tone))
             end = start + width
         return fitted(spans, self.width)
