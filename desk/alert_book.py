@@ -74,14 +74,14 @@ class AlertBook:
         """Put back what could not be delivered, unless it changed, was seen or was resolved meanwhile."""
         for alert in alerts:
             current = self._alerts.get(alert.key)
-            if current is not None and current.phase is AlertPhase.FIRING and current.rang_at_ns == alert.rang_at_ns:
+            if current is not None and current.phase is AlertPhase.FIRING and current.rings == alert.rings:
                 self._to_send.setdefault(alert.key, current)
 
     def delivered(self, alerts: Iterable[Alert], delivery: str) -> None:
         """Note on the alerts what became of sending them."""
         for alert in alerts:
             current = self._alerts.get(alert.key)
-            if current is not None and current.rang_at_ns == alert.rang_at_ns:
+            if current is not None and current.rings == alert.rings:
                 self._keep(alert.key, replace(current, delivery=delivery))
 
     def _step(self, key: str, now_ns: int) -> None:
@@ -89,7 +89,7 @@ class AlertBook:
         alert = advance(former, self._conditions.get(key), now_ns, self._policy)
         if alert is None or alert is former:
             return
-        if alert.rang_at_ns is not None and (former is None or alert.rang_at_ns != former.rang_at_ns):
+        if alert.rings > (0 if former is None else former.rings):
             self.bell += 1
             self._to_send[key] = alert
         self._keep(key, alert)

@@ -40,7 +40,8 @@ class Alert:
     `escalated` says that it rose to a level that rings; `delivery` is what became of sending it ("", "push ok",
     "push failed: ...", "log"). `count` is how often the condition entered. `level` orders its severity (an unknown
     one counts its last known). `rang_at_ns` and `rang_level` are the last ring, `held_back` a ring that the
-    cool-down withholds, `clear_since_ns` when the condition stopped being true although the alert still fires.
+    cool-down withholds, `rings` how often it rang. `clear_since_ns` is when the condition stopped being true although
+    the alert still fires.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Alert:
     rang_level: int | None = None
     held_back: bool = False
     clear_since_ns: int | None = None
+    rings: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -189,7 +191,7 @@ def vanished_condition(assessment: Assessment) -> Condition:
 def advance(alert: Alert | None, condition: Condition | None, now_ns: int, policy: AlertPolicy) -> Alert | None:
     """Return the alert of one key after `condition` was seen at `now_ns`; the same object when nothing changed.
 
-    It rang in this step exactly when its `rang_at_ns` is new.
+    It rang in this step exactly when its `rings` rose.
     """
     if condition is None:
         return None if alert is None else _leave(alert, now_ns, policy)
@@ -218,6 +220,7 @@ def _enter(former: Alert | None, condition: Condition, now_ns: int, policy: Aler
         count=1 if former is None else former.count + 1,
         rang_at_ns=None if former is None else former.rang_at_ns,
         rang_level=None if former is None else former.rang_level,
+        rings=0 if former is None else former.rings,
     )
     return _ring(entered, now_ns, policy)
 
@@ -265,6 +268,7 @@ def _ring(alert: Alert, now_ns: int, policy: AlertPolicy) -> Alert:
         held_back=False,
         rang_at_ns=now_ns,
         rang_level=alert.level,
+        rings=alert.rings + 1,
         delivery="",
         changed_at_ns=now_ns,
     )

@@ -69,9 +69,7 @@ def said(severity: Severity, last_known: Severity | None = None) -> Condition:
 
 
 def rang(before: Alert | None, after: Alert | None) -> bool:
-    return (
-        after is not None and after.rang_at_ns is not None and (before is None or before.rang_at_ns != after.rang_at_ns)
-    )
+    return after is not None and after.rings > (0 if before is None else before.rings)
 
 
 def run(*steps: tuple[int, Severity | None]) -> list[tuple[AlertPhase | None, Severity | None, bool]]:
