@@ -73,6 +73,11 @@ class HyperliquidAccounts:
         """Return the age beyond which a reading no longer counts: three polls, or as configured."""
         return self._stale_after_s
 
+    @property
+    def pushed_from(self) -> str | None:
+        """Return the WebSocket that pushes to this source, `None` when it only polls."""
+        return self._ws_url
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._http.aclose()

@@ -92,6 +92,11 @@ def _cross(name: str, picture: Picture, state: DexState, shared: Sequence[DexSta
     held = [one for each in states for one in each.held if not one.is_isolated]
     balance, knows_balance = _balance(picture, states, degraded)
     positions = tuple(_position(one, picture, degraded, knows_maintenance=knows_balance) for one in held)
+    # Where collateral lives elsewhere, what a dex says of value and liquidation means nothing.
+    is_told = picture.mode in (AccountMode.STANDARD, AccountMode.DEX_ABSTRACTION)
+    is_told = is_told or (picture.mode is AccountMode.UNREAD and knows_balance)
+    if not (is_told or knows_balance):
+        positions = tuple(replace(one, venue_liquidation_price=None) for one in positions)
     maintenance = [each.cross_maintenance for each in states if each.cross_maintenance is not None]
     return Account(
         name,
@@ -102,8 +107,8 @@ def _cross(name: str, picture: Picture, state: DexState, shared: Sequence[DexSta
         balance=balance,
         positions=positions,
         reported=VenueReport(
-            equity=None if picture.mode is AccountMode.UNIFIED else state.cross_value,
-            maintenance_requirement=sum(maintenance, _ZERO) if maintenance else None,
+            equity=state.cross_value if is_told else None,
+            maintenance_requirement=sum(maintenance, _ZERO) if maintenance and (is_told or knows_balance) else None,
         ),
         degraded=tuple(dict.fromkeys(degraded)),
         venue=VENUE,

@@ -49,7 +49,8 @@ class Session:
         self._state_at_s = self._pushed_at_s = self._polled_at_s = -inf
         self._nudge, self._news = asyncio.Event(), asyncio.Event()
         self._push_fault, self._poll_fault, self._dropped = "", "", 0
-        self._told: tuple[LinkState, str, int | None, int] | None = None
+        self._told: tuple[LinkState, str, int | None] = (LinkState.CONNECTING, "", None)
+        self._told_dropped = -1
 
     async def poll(self) -> None:
         """Refresh for ever; raises only `Refused`."""
@@ -111,13 +112,15 @@ class Session:
 
     def _heed(self, link: LinkChange) -> None:
         """Note how the WebSocket fares; when it is lost or back, a poll reconciles at once."""
-        was_lost = bool(self._push_fault)
-        self._dropped = link.dropped
-        self._push_fault = "" if link.state in (LinkState.LIVE, LinkState.CONNECTING) else link.detail
+        if link.dropped != self._dropped:
+            self._dropped = link.dropped
+            self._tell(*self._told)
         if link.state is LinkState.CONNECTING:
             return
-        if bool(self._push_fault) != was_lost:
+        fault = "" if link.state is LinkState.LIVE else link.detail
+        if bool(fault) != bool(self._push_fault):
             self._nudge.set()
+        self._push_fault = fault
 
     def _take(self, push: Push) -> None:
         self._reader.take(push)
@@ -138,11 +141,10 @@ class Session:
         self._news.set()
 
     def _tell(self, state: LinkState, detail: str = "", retry_at_ns: int | None = None) -> None:
-        told = (state, detail, retry_at_ns, self._dropped)
-        if told != self._told:
-            self._told = told
-            change = LinkChange(self._source, state, self._clock(), detail, retry_at_ns, self._dropped)
-            self._mailbox.put("link", change)
+        if (state, detail, retry_at_ns) == self._told and self._dropped == self._told_dropped:
+            return
+        self._told, self._told_dropped = (state, detail, retry_at_ns), self._dropped
+        self._mailbox.put("link", LinkChange(self._source, state, self._clock(), detail, retry_at_ns, self._dropped))
 
     def _subscription(self, url: str, coins: frozenset[str]) -> Subscription[Push]:
         states = [{"type": "clearinghouseState", "user": self._user, "dex": dex} for dex in self._reader.dexes_in_use]

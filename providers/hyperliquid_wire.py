@@ -315,7 +315,7 @@ def _tiers(coin: _Coin, tables: Mapping[int, _MarginTable]) -> tuple[Tier, ...]:
 
 
 def _leverage(value: Decimal | None, coin: str) -> Decimal | None:
-    if value is not None and not 1 <= value <= 1000:
+    if value is not None and not 1 <= _finite(value, f"max leverage of {coin}") <= 1000:
         raise Malformed(VENUE, f"max leverage of {coin}: not within 1 and 1000")
     return value
 
