@@ -28,7 +28,7 @@ screenshots: $(VENV)/.dev
 	$(BIN)/python screenshots/make.py
 
 lab: $(VENV)/.dev node_modules/.installed
-	$(BIN)/python tests/chain/lab.py
+	$(BIN)/python -m tests.chain.lab
 
 $(VENV)/.product: pyproject.toml requirements/build.txt requirements/product.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -89,7 +89,7 @@ def test_an_error_never_repeats_the_secret(tmp_path: Path) -> None:
 
 
 def test_broken_toml_names_line_and_column(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not valid TOML.*line 1"):
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 1"):
         load(tmp_path, "[[account\n")
 
 
