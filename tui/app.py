@@ -61,7 +61,7 @@ class DashboardApp(App[str]):
         Binding("Y", "copy_json", "copy JSON", show=False),
         Binding("ctrl+l", "repaint", "repaint", show=False),
         Binding("question_mark,f1", "help", "help", show=False),
-        Binding("colon", "command_palette", "commands", show=False),
+        Binding("colon,ctrl+p", "command_palette", "commands", show=False),
         Binding("escape", "back", "back", show=False),
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),

@@ -30,7 +30,8 @@ class FilterBar(Horizontal):
         yield Input(self._text, placeholder="filter: name, venue, asset or severity; ! for not", id="filter")
 
     def on_mount(self) -> None:
-        """Type at once."""
+        """Type at once, in the place of the key hints."""
+        self.screen.add_class("-filtering")
         field = self.query_one(Input)
         field.cursor_blink = False
         field.focus()
@@ -51,5 +52,6 @@ class FilterBar(Horizontal):
         self._close()
 
     def _close(self) -> None:
+        self.screen.remove_class("-filtering")
         self.screen.focus_next()
         self.remove()

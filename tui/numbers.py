@@ -25,7 +25,7 @@ def health(value: Decimal | None, places: int = 3) -> str:
         return ">99"
     if value < -99:
         return "<-99"
-    return f"{_round(value, places, ROUND_FLOOR):f}"
+    return f"{_round(value, places if value > -10 else min(places, 2), ROUND_FLOOR):f}"
 
 
 def price_places(reference: Decimal | None) -> int:
@@ -78,11 +78,13 @@ def cents(value: Decimal | None, rounding: str = ROUND_CEILING) -> str:
 def distance(fraction: Decimal | None, *, falls: bool) -> str:
     """Return a distance in percent, signed by where the price must go: `-6.9` must fall, `+7.8` must rise.
 
-    Its size is floored: to one decimal, to two below 0.1 %, to none from 100 % on.
+    Its size is floored: to one decimal, to two below 0.1 %, to none from 100 % on. At or past the line it is `0.0`.
     """
     if fraction is None:
         return UNKNOWN
     percent = abs(fraction) * 100
+    if percent == 0:
+        return "0.0"
     sign = "-" if falls else "+"
     if percent > 9_999:
         return f"{sign}>9999"

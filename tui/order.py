@@ -14,15 +14,20 @@ _FAR = Decimal("Infinity")
 
 
 def urgency(state: AccountState) -> tuple[int, bool, Decimal, Decimal, str]:
-    """Return the sort key of worst first: severity, unknown before known, room to the line, health, name."""
+    """Return the sort key of worst first: severity, room to the line, health, name.
+
+    Of equal rank, an unknown one goes before a warned one and behind one that is known to be in danger.
+    """
     assessment = state.assessment
     severity = Severity.UNKNOWN if state.is_stale else assessment.severity
     point = assessment.liquidation.get(assessment.nearest) if assessment.nearest is not None else None
     distance = point.distance if point is not None else None
     health = assessment.health_factor
+    level = rank(severity, assessment.last_known)
+    is_behind = (severity is Severity.UNKNOWN) is (level > rank(Severity.WARN))
     return (
-        -rank(severity, assessment.last_known),
-        severity is not Severity.UNKNOWN,
+        -level,
+        is_behind,
         _FAR if distance is None else distance,
         _FAR if health is None else health,
         assessment.name,

@@ -13,6 +13,7 @@ from tui.view import Frame
 from widgets.bars import Bar
 from widgets.tones import Cell, Ground, Phrase, Tone
 
+_STALE = "reading is stale"
 _SEPARATOR = Cell("│  ", Tone.RULE)
 LINK_TONES = {
     LinkState.CONNECTING: Tone.MUTED,
@@ -139,18 +140,20 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
         places = words.places_of(frame.snapshot, worst, asset)
         price = numbers.liquidation_price(point.price, places, falls=falls)
         room = numbers.distance(point.distance, falls=falls)
-        yield Phrase.of(f"{asset} {room} % to {price}", Tone.STRONG, rank=-7)
+        is_past = point.distance is not None and point.distance <= 0
+        said = f"{asset} is past {price}" if is_past else f"{asset} {room} % to {price}"
+        yield Phrase.of(said, Tone.STRONG, rank=-7)
     coming = assessment.at_next_oracle
     if coming is not None and coming.updates and coming.health_factor is not None and severity is not Severity.UNKNOWN:
         yield Phrase.of(f"next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-6)
-    if nearest is not None and assessment.sigma_days is not None:
+    if nearest is not None and assessment.sigma_days:
         yield Phrase.of(f"{numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-5)
     if worst.assessment.degraded and severity is not Severity.UNKNOWN:
         yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=-3)
 
 
 def _why_unknown(frame: Frame, state: AccountState) -> str:
-    if state.is_stale:
+    if state.is_stale and state.assessment.severity_because in ("", _STALE):
         return f"no reading for {numbers.long_age(words.reading_age_ns(state, frame.now_ns))}"
     return state.assessment.severity_because
 

@@ -242,12 +242,11 @@ def _cash(frame: Frame, state: AccountState) -> LegRow:
     account = state.account
     sign = "+" if account.balance >= 0 else "-"
     rate = account.cash_rate if account.balance >= 0 or account.cash_rate is None else -account.cash_rate
-    name = "balance" if account.kind is Kind.PERP else "cash"
     amount = (
         Cell(numbers.MASK, Tone.MUTED) if frame.view.is_masked else Cell(numbers.amount(account.balance, Decimal(1)))
     )
     value = Cell(numbers.MASK, Tone.MUTED) if frame.view.is_masked else Cell(numbers.money(account.balance))
-    return LegRow(Cell(f"{sign} {name} {account.quote}"), amount, value, rate=_rate(rate))
+    return LegRow(Cell(f"{sign} {account.quote}"), amount, value, rate=_rate(rate))
 
 
 def _leg(
