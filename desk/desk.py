@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
@@ -66,7 +66,7 @@ class Desk:
         """Return the latest snapshot."""
         return self._intake.state.snapshot
 
-    def snapshots(self) -> AsyncIterator[Snapshot]:
+    def snapshots(self) -> AsyncGenerator[Snapshot, None]:
         """Yield the latest snapshot, then each later one; a slow reader skips to the newest."""
         return self._intake.snapshots()
 

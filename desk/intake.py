@@ -1,7 +1,7 @@
 """Where every event enters the live state, and where snapshots come out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from desk.events import ClockTicked, Event
 from desk.snapshot import Snapshot
@@ -58,7 +58,7 @@ class Intake:
             self.rung.set()
         return snapshot
 
-    async def snapshots(self) -> AsyncIterator[Snapshot]:
+    async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
         """Yield the latest snapshot, then each later one; a slow reader skips to the newest."""
         shown: Snapshot | None = None
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 
 from desk.desk import Desk
@@ -202,8 +203,8 @@ def link(name: str, state: LinkState, *, at_ns: int = START_NS, detail: str = ""
 
 async def until(desk: Desk, fact: Callable[[Snapshot], bool]) -> Snapshot:
     """Return the first snapshot for which `fact` holds; fails when it never comes."""
-    async with asyncio.timeout(PATIENCE_S):
-        async for snapshot in desk.snapshots():
+    async with asyncio.timeout(PATIENCE_S), aclosing(desk.snapshots()) as snapshots:
+        async for snapshot in snapshots:
             if fact(snapshot):
                 return snapshot
     raise AssertionError("the desk stopped making snapshots")
