@@ -75,11 +75,9 @@ class Cast:
                 return (self._perp(name, replace(plan, positions=(), balance="0", note="closed by the venue"), at_s),)
 
     def marks(self, name: str, at_s: float, at_ns: int) -> Mapping[str, OraclePrice]:
-        """Return the trigger prices that come with a perp or broker account, by asset; empty for loans."""
+        """Return the marks that come with a perp or broker account, also a closed one, by asset; empty for loans."""
         plan = CAST[name]
         if isinstance(plan, LoanPlan):
-            return {}
-        if isinstance(plan, PerpPlan) and self._closings.is_closed(name, plan, at_s):
             return {}
         return {
             held.asset: OraclePrice(self._mark(plan, held.asset, at_s), at_ns, at_ns, source=f"{plan.provider} mark")
