@@ -9,7 +9,7 @@ from engine.accounts import Kind
 from engine.assessment import Severity
 from providers.ports import LinkState
 from tui import numbers, words
-from tui.view import Frame
+from tui.view import Frame, Sort
 from widgets.bars import Bar
 from widgets.tones import Cell, Ground, Phrase, Tone
 
@@ -216,8 +216,13 @@ def _push(source: SourceState, now_ns: int) -> Phrase:
     return Phrase((_SEPARATOR, Cell("push ", Tone.MUTED), Cell(f"failed{age}", Tone.DANGER)), rank=-8)
 
 
-def keys(hints: tuple[tuple[str, str], ...], panes: str = "1-5 panes") -> Bar:
-    """Return the key hints of a screen in order of priority; whole hints go where room is short, help never."""
-    left = tuple(Phrase.key(key, label, rank=index) for index, (key, label) in enumerate(hints))
+def keys(hints: tuple[tuple[str, str], ...], panes: str = "1-5 panes", sort: Sort = Sort.RISK) -> Bar:
+    """Return the key hints of a screen in order of priority; whole hints go where room is short, help never.
+
+    The hint of `s` names what rows are sorted by, unless that is the risk.
+    """
+    named = f"sort: {sort.value}" if sort is not Sort.RISK else "sort"
+    labels = ((key, named if key == "s" else label) for key, label in hints)
+    left = tuple(Phrase.key(key, label, rank=index) for index, (key, label) in enumerate(labels))
     right = (Phrase.of(panes, Tone.FAINT, rank=20), Phrase.key("?", "help", rank=-99))
     return Bar(left, right)

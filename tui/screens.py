@@ -44,7 +44,7 @@ class PaneScreen(Screen[None]):
         self.query_one(HeaderBar).model = present_bars.header(frame)
         self.query_one(Verdict).model = present_bars.verdict(frame)
         self.query_one(FeedBar).model = present_bars.feeds(frame)
-        self.query_one(KeyBar).model = present_bars.keys(self.HINTS, self.PANES)
+        self.query_one(KeyBar).model = present_bars.keys(self.HINTS, self.PANES, frame.view.sort)
         self.show_body(frame)
 
     def show_body(self, frame: Frame) -> None:
