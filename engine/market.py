@@ -67,7 +67,7 @@ def _at_market(
             assumed += market.assumed
         if asset not in market.assumed:
             divergence[asset] = divergence_bps(market.price, trigger)
-    return MarketHealth(health_at(account, solvency, moved), divergence, tuple(dict.fromkeys(assumed)))
+    return MarketHealth(health_at(account, solvency, triggers, moved), divergence, tuple(dict.fromkeys(assumed)))
 
 
 def _at_next_oracle(
@@ -79,7 +79,7 @@ def _at_next_oracle(
     missing: dict[str, str],
 ) -> NextOracleHealth | None:
     updates: dict[str, OracleUpdate] = {}
-    after = dict(triggers)
+    printed_at: dict[str, Decimal] = {}
     for asset in triggers:
         oracle = oracle_of(account, asset, prices)
         if oracle is None:
@@ -90,21 +90,18 @@ def _at_next_oracle(
             return None
         if printed.due is not None:
             updates[asset] = OracleUpdate(printed.due, printed.price)
-            after[asset] = printed.price
-    return NextOracleHealth(health_at(account, solvency, after if updates else None, triggers), updates)
+            printed_at[asset] = printed.price
+    return NextOracleHealth(health_at(account, solvency, triggers, printed_at), updates)
 
 
 def health_at(
-    account: Account,
-    solvency: Solvency,
-    moved: Mapping[str, Decimal] | None,
-    triggers: Mapping[str, Decimal] | None = None,
+    account: Account, solvency: Solvency, triggers: Mapping[str, Decimal], moved: Mapping[str, Decimal]
 ) -> Decimal | None:
-    """Return the health factor at `moved` prices: the protocol's integer one where it is known, else the plain formula.
+    """Return the health factor with `moved` prices, others at `triggers`; `None` when nothing is owed.
 
-    Without `moved` it is the present one, at `triggers`. `None` when nothing is owed.
+    The protocol's own integer arithmetic answers where it is known, the plain formula elsewhere.
     """
     if account.ledger is None:
-        return solvency.health_factor(moved or triggers or {})
+        return solvency.health_factor({**triggers, **moved})
     wad = account.ledger.health_factor_wad(moved)
     return None if wad is None else WIDE.scaleb(Decimal(wad), -WAD)

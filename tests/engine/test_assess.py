@@ -322,3 +322,18 @@ def test_quotes_in_the_prices_make_the_consensus_when_none_is_given() -> None:
 def test_every_distance_names_its_trigger(kind: Kind, trigger: str) -> None:
     account: Any = {Kind.LOAN: LOAN, Kind.PERP: SHORT, Kind.BROKER: Account("ib", Kind.BROKER)}[kind]
     assert assess(account, PRICES, NOW).trigger == trigger
+
+
+def test_a_broker_account_without_a_price_says_so_of_every_figure() -> None:
+    account = Account("ib", Kind.BROKER, balance=d(-100), positions=(Position("SPY", d(1), flat("0.25")),))
+    assessment = assess(account, {}, NOW)
+    assert (assessment.severity, assessment.severity_because) == (Severity.UNKNOWN, "no price of SPY")
+    for name in ("collateral_value", "debt_value", "equity", "leverage", "capital_efficiency", "at_market"):
+        assert getattr(assessment, name) is None
+        assert assessment.missing[name] == "no price of SPY"
+
+
+def test_a_debt_without_a_price_leaves_the_collateral_known() -> None:
+    assessment = assess(LOAN, {"ETH": ETH}, NOW)
+    assert (assessment.collateral_value, assessment.debt_value) == (25_000, None)
+    assert assessment.missing["debt_value"] == "no price of USDC"

@@ -148,3 +148,13 @@ def test_a_broker_account_without_debt_costs_nothing() -> None:
 @pytest.mark.parametrize("rate", ["0", "-0.01"])
 def test_free_credit_never_liquidates(rate: str) -> None:
     assert told(broker("-20000", Position("SPY", d(100), flat("0.25")), rate=rate)).interest_only_days is None
+
+
+def test_a_short_that_earns_its_fee_slows_the_drain() -> None:
+    held, earning = Position("ETH", d(20), flat("0.25")), Position("SPY", d(-10), flat("0.3"), funding_rate=d("-0.02"))
+    free = Position("SPY", d(-10), flat("0.3"), funding_rate=d("0"))
+    slowed = told(broker("-20000", held, earning)).interest_only_days
+    plain = told(broker("-20000", held, free)).interest_only_days
+    assert slowed is not None
+    assert plain is not None
+    assert slowed > plain

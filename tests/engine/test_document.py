@@ -390,3 +390,21 @@ def test_any_other_json_is_refused_by_name(value: object) -> None:
     error = problem(json.dumps(value))
     assert error.problem
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ("[]", "must be an object, not a list"),
+        ('{"ETH": {"oracle": 1}, "ETH": {"oracle": 2}}', "key 'ETH' is given twice; keep one"),
+        ("{" + ",".join(f'"A{index}": {{}}' for index in range(10_001)) + "}", "at most 10000 are read"),
+    ],
+    ids=("list", "twice", "many"),
+)
+def test_prices_are_an_object_of_distinct_assets(entries: str, says: str) -> None:
+    text = (
+        f'{{"schema": "marginline.portfolio/1", "as_of": "2026-11-22T10:00:00Z", "prices": {entries}, "accounts": []}}'
+    )
+    error = problem(text)
+    assert error.path == "prices"
+    assert says in error.problem

@@ -122,3 +122,13 @@ def test_unknown_ranks_as_the_worse_of_warn_and_the_last_known() -> None:
 def test_a_ladder_that_does_not_fall_is_refused(steps: tuple[Decimal, ...]) -> None:
     with pytest.raises(ValueError, match="three falling positive thresholds"):
         Ladder(health=steps)
+
+
+def test_without_any_ladder_health_above_one_is_safe() -> None:
+    assert judge(Ladder(), d("1.01"))[0] is Severity.SAFE
+    assert judge(Ladder(), d("0.99"))[0] is Severity.LIQUIDATABLE
+
+
+def test_the_venues_distance_alone_can_judge_a_distance_ladder() -> None:
+    assert judge(PERP, None, d("0.04"), "BTC up") == (Severity.DANGER, "distance 0.0400 < 0.05 (BTC up)")
+    assert judge(PERP, None, d(0))[0] is Severity.LIQUIDATABLE
