@@ -21,7 +21,7 @@ from desk.settings import DeskSettings
 from desk.snapshot import AccountState
 from engine.accounts import Account, Kind
 from engine.alerts import AlertRule, key_of, oracle_condition, severity_condition, vanished_condition
-from engine.assessment import Severity
+from engine.assessment import Assessment, Severity
 from engine.severity import rank
 from providers.ports import Reading
 
@@ -157,8 +157,7 @@ class AccountBook:
         ladder = self._settings.ladder_of(account, reading.source)
         previous = None if former is None or name in self._gone else last_known(former.assessment)
         assessment = judged(account, self._market.market.prices, now_ns, ladder, previous)
-        if reading.degraded:
-            assessment = replace(assessment, degraded=(*reading.degraded, *assessment.degraded))
+        assessment = _with_reasons(assessment, reading)
         history = self._history(name)
         history.add(reading.observed_at_ns, chart_value(assessment.health_factor))
         if name in self._gone:
@@ -201,9 +200,7 @@ class AccountBook:
         ladder = self._settings.ladder_of(state.account, state.source)
         former = state.assessment
         anew = judged(state.account, self._market.market.prices, now_ns, ladder, last_known(former))
-        reading = self._newest[state.source]
-        if reading.degraded:
-            anew = replace(anew, degraded=(*reading.degraded, *anew.degraded))
+        anew = _with_reasons(anew, self._newest[state.source])
         self._index(state.account)
         self._put(replace(state, assessment=anew))
         self._alerts.observe(key_of(AlertRule.SEVERITY, name), severity_condition(anew), now_ns)
@@ -297,3 +294,9 @@ class AccountBook:
                 followers.pop(name, None)
                 if not followers:
                     del index[asset]
+
+
+def _with_reasons(assessment: Assessment, reading: Reading) -> Assessment:
+    """Return the assessment degraded by what is wrong with its reading too, each reason once."""
+    reasons = tuple(dict.fromkeys((*reading.degraded, *assessment.degraded)))
+    return assessment if reasons == assessment.degraded else replace(assessment, degraded=reasons)

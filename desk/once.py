@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from desk.events import ClockTicked, Linked
+from desk.events import ClockTicked, Idled, Linked
 from desk.intake import Intake
-from desk.pricing import taker
+from desk.pricing import NOTHING_TO_QUOTE, taker
 from desk.snapshot import Snapshot
 from desk.sources import ACCOUNT, PRICES
 from desk.supervision import attempt, reason_of
@@ -27,7 +27,7 @@ async def read_once(
     """Return what could be read within `timeout_s`, every source with its state.
 
     Accounts are read in parallel, then their assets are quoted in parallel: once all accounts are in, or at half the
-    time. Only providers' failures and slowness are recorded; anything else is recorded and logged.
+    time. What fails is recorded as its source's state; what no provider meant is logged too.
     """
     deadline = asyncio.get_running_loop().time() + timeout_s
     last_start = deadline - timeout_s / 2
@@ -63,6 +63,8 @@ async def _quote(intake: Intake, feed: PriceFeed, deadline: float) -> None:
 
     if assets:
         await _recorded(intake, PRICES, feed.venue, work())
+    else:
+        intake.apply(Idled(PRICES, feed.venue, NOTHING_TO_QUOTE, waits=False))
 
 
 async def _recorded(intake: Intake, kind: str, name: str, work: Awaitable[None]) -> None:

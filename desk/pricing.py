@@ -10,6 +10,9 @@ from desk.sources import PRICES
 from desk.supervision import pump
 from providers.ports import LinkChange, PriceFeed, PriceTick
 
+NOTHING_TO_QUOTE = "quotes no asset of the accounts"
+_WAITING = "waits for the accounts"
+
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
@@ -55,14 +58,14 @@ class Pricing:
     async def run(self, feed: PriceFeed) -> None:
         """Stream quotes of what `feed` supports, subscribing anew when that grows; raises what its iterator raises."""
         if not self._may_start.is_set():
-            self._intake.apply(Idled(PRICES, feed.venue, "waits for the accounts", waits=True))
+            self._intake.apply(Idled(PRICES, feed.venue, _WAITING, waits=True))
         await self.started()
         while True:
             grew = self._intake.assets_grew
             assets = frozenset(asset for asset in self._intake.assets if feed.supports(asset))
             if not assets:
                 waits = not self._intake.assets
-                detail = "waits for the accounts" if waits else "quotes no asset of the accounts"
+                detail = _WAITING if waits else NOTHING_TO_QUOTE
                 self._intake.apply(Idled(PRICES, feed.venue, detail, waits=waits))
                 await grew.wait()
             elif not await self._stream_until_more(feed, assets):

@@ -138,10 +138,10 @@ class LiveState:
         if not self._accounts.read(reading, now_ns):
             return
         wrong = "; ".join(reading.degraded)
-        if reading.block_time_ns is not None:
+        if not wrong and reading.block_time_ns is not None:
             behind_s = (now_ns - reading.block_time_ns) / 1e9
             if behind_s > self._budgets_s[reading.source]:
-                wrong = "; ".join((*reading.degraded, f"newest block is {behind_s:.0f} s old"))
+                wrong = f"newest block is {behind_s:.0f} s old"
         self._sources.heard(ACCOUNT, reading.source, reading.observed_at_ns, wrong)
 
     def _reprice(self, assets: set[str], now_ns: int) -> None:
