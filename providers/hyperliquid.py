@@ -12,7 +12,7 @@ lost, REST alone keeps the reading fresh.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from engine.accounts import Kind
 from providers.errors import ConfigError
@@ -87,7 +87,7 @@ class HyperliquidAccounts:
         await self._reader.refresh(everything=True)
         return self._reader.reading(self._clock())
 
-    async def watch(self) -> AsyncIterator[Reading | LinkChange]:
+    async def watch(self) -> AsyncGenerator[Reading | LinkChange, None]:
         """Yield a reading at start and after every push and poll, and link changes; raises only `Refused`."""
         mailbox: Mailbox[Reading | LinkChange] = Mailbox(1)
         session = Session(

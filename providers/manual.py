@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from math import inf
 
 from engine.accounts import Account, Kind
@@ -46,7 +46,7 @@ class ManualAccount:
         """Return the account as described, observed now."""
         return Reading(self._name, (self._account,), self._clock())
 
-    async def watch(self) -> AsyncIterator[Reading | LinkChange]:
+    async def watch(self) -> AsyncGenerator[Reading | LinkChange, None]:
         """Yield the account at once, and again in time so that it never turns stale."""
         yield LinkChange(self._name, LinkState.LIVE, self._clock(), "as described in the config")
         while True:

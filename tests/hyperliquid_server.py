@@ -15,10 +15,11 @@ USER = "0x" + "ab" * 20
 
 
 class Refusal:
-    """A reply that is not 200: its status, headers and body."""
+    """A reply that is not 200."""
 
-    def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.status, self.body, self.headers = status, body, headers
+    def __init__(self, status: int, body: bytes = b"", retry_after: int | None = None) -> None:
+        self.status, self.body = status, body
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
 
 class HyperliquidServer:
@@ -77,10 +78,10 @@ class HyperliquidServer:
     async def _subscribe(self, socket: ServerConnection, message: dict[str, dict[str, str]]) -> None:
         wanted = message["subscription"]
         if wanted["type"] in self.unsupported:
-            reply = {"channel": "error", "data": f"Invalid subscription: {json.dumps(wanted)}"}
+            reply = json.dumps({"channel": "error", "data": f"Invalid subscription: {json.dumps(wanted)}"})
         else:
-            reply = {"channel": "subscriptionResponse", "data": message}
-        await socket.send(json.dumps(reply))
+            reply = json.dumps({"channel": "subscriptionResponse", "data": message})
+        await socket.send(reply)
         async with self._changed:
             self.subscribed.append(wanted)
             self._changed.notify_all()
@@ -95,7 +96,7 @@ class HyperliquidServer:
                 }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 status, sent, more = await self._reply(lines[0], body)
-                extra = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in more.items())
+                extra = "".join(f"{name}: {value}\r\n" for name, value in more.items())
                 writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(sent)}\r\n{extra}\r\n".encode() + sent)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

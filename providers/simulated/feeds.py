@@ -1,6 +1,6 @@
 """Six price venues that quote the simulated market: each a little off, a little late, and at times not at all."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import floor
@@ -77,7 +77,7 @@ class SimulatedFeed:
         """Return whether this venue quotes `asset`."""
         return asset in self._venue.assets
 
-    async def ticks(self, assets: frozenset[str]) -> AsyncIterator[PriceTick | LinkChange]:
+    async def ticks(self, assets: frozenset[str]) -> AsyncGenerator[PriceTick | LinkChange, None]:
         """Yield every quote at once, then those that changed, and link changes."""
         link = SimulatedLink(self.venue, self._scenario, self._clock, self.stale_after_s)
         wanted = sorted(assets & self._venue.assets)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from engine.accounts import Kind
 from providers.errors import ConfigError
-from providers.ports import HistorySource, PositionSource, PriceFeed, ProviderInfo, Reading
+from providers.ports import ProviderInfo, Reading
 from providers.simulated.accounts import Cast
 from providers.simulated.cast import CAST
 from providers.simulated.clock import SimulatedClock
@@ -57,16 +57,16 @@ class SimulatedMarket:
         self._feeds = tuple(SimulatedFeed(venue, prices, story, self._clock) for venue in VENUES)
         self._history = SimulatedHistory(prices, self._clock, ASSETS)
 
-    def feeds(self) -> tuple[PriceFeed, ...]:
+    def feeds(self) -> tuple[SimulatedFeed, ...]:
         """Return the six venues."""
         return self._feeds
 
-    def sources(self) -> tuple[PositionSource, ...]:
+    def sources(self) -> tuple[SimulatedSource, ...]:
         """Return the twelve accounts, one source each."""
         return self._sources
 
     @property
-    def history(self) -> HistorySource:
+    def history(self) -> SimulatedHistory:
         """Return past prices of every simulated asset."""
         return self._history
 

@@ -1,6 +1,6 @@
 """One simulated account behind the port that real chains, venues and brokers satisfy."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from providers.ports import LinkChange, Reading
 from providers.simulated.accounts import Cast
@@ -55,7 +55,7 @@ class SimulatedSource:
             marks=self._cast.marks(self._name, at_s, at_ns),
         )
 
-    async def watch(self) -> AsyncIterator[Reading | LinkChange]:
+    async def watch(self) -> AsyncGenerator[Reading | LinkChange, None]:
         """Yield a reading at once and at every block, push or poll, and link changes."""
         link = SimulatedLink(self._name, self._scenario, self._clock, self._budget_s)
         last: int | None = None

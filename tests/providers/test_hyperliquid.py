@@ -202,7 +202,7 @@ def test_a_dex_that_does_not_answer_is_named() -> None:
         (Refusal(422), Refused),
         (b"{", Malformed),
         (b'{"assetPositions": [{"position": {"coin": "ETH", "szi": "NaN"}}]}', Malformed),
-        (Refusal(429, **{"Retry_After": "30"}), RateLimited),
+        (Refusal(429, retry_after=30), RateLimited),
     ],
 )
 def test_a_read_that_fails_says_how(reply: object, error: type[Exception]) -> None:
@@ -349,7 +349,7 @@ def test_rest_and_socket_both_lost_is_down_with_the_next_try() -> None:
 def test_a_rate_limit_waits_as_long_as_asked() -> None:
     async def run() -> None:
         async with venue_and_source(with_ws=False) as (venue, accounts), aclosing(accounts.watch()) as said:
-            venue.info["clearinghouseState"] = Refusal(429, **{"Retry_After": "17"})
+            venue.info["clearinghouseState"] = Refusal(429, retry_after=17)
             limited = await link(said, lambda change: change.state is LinkState.DOWN)
             assert limited.retry_at_ns is not None
             assert 16 <= (limited.retry_at_ns - limited.at_ns) / 1e9 <= 18

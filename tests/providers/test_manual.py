@@ -32,10 +32,10 @@ def test_a_reading_is_the_account_as_described_observed_now() -> None:
 
 def test_it_is_live_at_once_and_never_stale_by_itself() -> None:
     async def run() -> None:
-        manual = source(described())
+        manual = ManualAccount("cold", ACCOUNT, None)
         assert manual.name == "cold"
         assert manual.stale_after_s == inf
-        async with aclosing(manual.watch()) as said:  # type: ignore[type-var]  # the port promises an iterator
+        async with aclosing(manual.watch()) as said:
             live, first = await anext(said), await anext(said)
         assert isinstance(live, LinkChange)
         assert live.state is LinkState.LIVE
@@ -47,9 +47,9 @@ def test_it_is_live_at_once_and_never_stale_by_itself() -> None:
 
 def test_with_a_poll_it_repeats_itself_in_time() -> None:
     async def run() -> None:
-        manual = source(described(poll_s=0.02))
+        manual = ManualAccount("cold", ACCOUNT, 0.02)
         assert manual.stale_after_s == 0.02
-        async with asyncio.timeout(3), aclosing(manual.watch()) as said:  # type: ignore[type-var]  # as above
+        async with asyncio.timeout(3), aclosing(manual.watch()) as said:
             await anext(said)
             times = [item.observed_at_ns for item in [await anext(said) for _ in range(3)] if isinstance(item, Reading)]
         assert len(times) == 3
