@@ -18,7 +18,7 @@ from engine.accounts import Kind
 from providers.errors import ConfigError
 from providers.http import HttpTransport, checked_url, shared_budget
 from providers.hyperliquid_reader import Reader
-from providers.hyperliquid_session import Session
+from providers.hyperliquid_watch import UserWatch
 from providers.hyperliquid_wire import VENUE
 from providers.mailbox import Mailbox
 from providers.ports import AccountOptions, LinkChange, PositionSource, ProviderInfo, Reading
@@ -90,7 +90,7 @@ class HyperliquidAccounts:
     async def watch(self) -> AsyncGenerator[Reading | LinkChange, None]:
         """Yield a reading at start and after every push and poll, and link changes; raises only `Refused`."""
         mailbox: Mailbox[Reading | LinkChange] = Mailbox(1)
-        session = Session(
+        following = UserWatch(
             self._name,
             self._user,
             self._reader,
@@ -102,7 +102,7 @@ class HyperliquidAccounts:
             clock=self._clock,
         )
         tasks = [
-            asyncio.create_task(work, name=f"{self._name} hyperliquid") for work in (session.poll(), session.push())
+            asyncio.create_task(work, name=f"{self._name} hyperliquid") for work in (following.poll(), following.push())
         ]
         for task in tasks:
             task.add_done_callback(lambda _: mailbox.stir())

@@ -26,7 +26,7 @@ _PING = ('{"method":"ping"}', 45.0)
 Push = StatePush | MarketPush
 
 
-class Session:
+class UserWatch:
     """Fills `mailbox` with readings and link changes of `reader`'s user; the caller runs `poll` and `push`."""
 
     def __init__(
