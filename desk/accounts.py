@@ -11,6 +11,7 @@ from desk.judgement import (
     judged,
     last_known,
     leans_on,
+    plain_health,
     severity_after_print,
     unvouched,
     with_marks,
@@ -122,16 +123,13 @@ class AccountBook:
         for name in self._followers.get(asset, ()):
             self._rejudge(name, now_ns)
 
-    def backfill(self, readings: Iterable[Reading], now_ns: int) -> None:
+    def backfill(self, readings: Iterable[Reading]) -> None:
         """Take in the healths of past readings for the history alone."""
         past: dict[str, list[Point]] = {}
         for reading in readings:
             for account in reading.accounts:
-                whole = with_marks(account, reading)
-                ladder = self._settings.ladder_of(account, reading.source)
-                assessment = judged(whole, self._market.market.prices, now_ns, ladder, None)
-                point = (reading.observed_at_ns, chart_value(assessment.health_factor))
-                past.setdefault(account.name, []).append(point)
+                health = plain_health(with_marks(account, reading), self._market.market.prices)
+                past.setdefault(account.name, []).append((reading.observed_at_ns, chart_value(health)))
         for name, points in past.items():
             history = self._history(name)
             history.seed(points)

@@ -23,7 +23,7 @@ from providers.ports import HistorySource, LinkChange, LinkState, PositionSource
 
 log = logging.getLogger("marginline.desk")
 
-_PAST_BATCH = 24
+_PAST_BATCH = 12
 _CLOSE_WITHIN_S = 5.0
 _ANSWER_WITHIN_S = 20.0
 
@@ -95,7 +95,8 @@ class Desk:
 
     async def aclose(self) -> None:
         """Close every source, feed and history that can be closed; what fails is logged. `run` does this itself."""
-        for port in (*self._positions, *self._feeds, self._history):
+        ports = (*self._positions, *self._feeds, self._history)
+        for port in {id(port): port for port in ports}.values():
             close = getattr(port, "aclose", None)
             if close is None:
                 continue
@@ -174,9 +175,10 @@ class Desk:
 
     async def _backfill(self) -> None:
         await self._pricing.started()
+        await asyncio.sleep(self._settings.past_every_s)
         while readings := tuple(islice(self._past, _PAST_BATCH)):
             self._intake.apply(Backfilled(readings))
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._settings.past_every_s)
 
     async def _learn_volatility(self) -> None:
         await self._pricing.started()

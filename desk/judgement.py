@@ -11,6 +11,7 @@ from engine.assess import TRIGGERS, trigger_side
 from engine.assessment import Assessment, Severity
 from engine.prices import AssetPrice
 from engine.severity import Ladder, judge
+from engine.solvency import gap, solvency_of, trigger_prices
 from providers.ports import Reading
 
 
@@ -40,6 +41,17 @@ def judged(
         return trigger_side(account, prices, now_ns, ladder=ladder, previous=known, last_known=known)
     except (ValueError, ArithmeticError) as error:
         return unjudgeable(account, f"cannot be computed: {type(error).__name__}", known)
+
+
+def plain_health(account: Account, prices: Mapping[str, AssetPrice]) -> Decimal | None:
+    """Return the health factor at trigger prices by the plain formula, `None` where it can't be told; for charts."""
+    known, lacking = trigger_prices(account, prices)
+    if lacking or gap(account):
+        return None
+    try:
+        return solvency_of(account).health_factor(known)
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def unjudgeable(account: Account, reason: str, last_known: Severity | None) -> Assessment:

@@ -96,7 +96,7 @@ class LiveState:
                 self._market.learn_volatility(event.asset, event.volatility)
                 self._accounts.reassess(event.asset, now_ns)
             case Backfilled():
-                self._accounts.backfill(event.readings, now_ns)
+                self._accounts.backfill(event.readings)
             case Acknowledged():
                 self._acknowledge(event.key, now_ns)
             case Delivered():
