@@ -173,7 +173,7 @@ class AccountBook:
                 health_history=history.points,
             )
         )
-        if not self._stale_because(reading, now_ns):
+        if not self._stale_because(self._states[name], now_ns):
             self._alerts.observe(key_of(AlertRule.SEVERITY, name), severity_condition(assessment), now_ns)
             self._look_ahead(name, now_ns)
 
@@ -225,22 +225,25 @@ class AccountBook:
         self._alerts.observe(key_of(AlertRule.VANISHED, name), vanished_condition(lost.assessment), now_ns)
 
     def _age_source(self, source: str, now_ns: int) -> bool:
-        because = self._stale_because(self._newest[source], now_ns)
-        if not because:
-            return False
-        fresh = [name for name in self._of_source[source] if not self._states[name].is_stale]
-        for name in fresh:
-            history = self._history(name)
-            history.add(now_ns, None)
-            self._put(replace(unvouched(self._states[name], because), health_history=history.points))
-        return bool(fresh)
+        turned = False
+        for name in self._of_source[source]:
+            state = self._states[name]
+            if state.is_stale:
+                continue
+            because = self._stale_because(state, now_ns)
+            if because:
+                turned = True
+                history = self._history(name)
+                history.add(now_ns, None)
+                self._put(replace(unvouched(state, because), health_history=history.points))
+        return turned
 
-    def _stale_because(self, reading: Reading, now_ns: int) -> str:
-        budget_s = self._budgets_s[reading.source]
-        if now_ns - reading.observed_at_ns > budget_s * 1e9:
+    def _stale_because(self, state: AccountState, now_ns: int) -> str:
+        budget_s = self._budgets_s[state.source]
+        if now_ns - state.observed_at_ns > budget_s * 1e9:
             return f"stale: no reading for over {budget_s:g} s"
         block_budget_s = max(budget_s, self._settings.block_stale_after_s)
-        if reading.block_time_ns is not None and now_ns - reading.block_time_ns > block_budget_s * 1e9:
+        if state.block_time_ns is not None and now_ns - state.block_time_ns > block_budget_s * 1e9:
             return f"stale: the newest block is over {block_budget_s:g} s old"
         return ""
 

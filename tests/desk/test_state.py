@@ -270,6 +270,16 @@ def test_an_incomplete_reading_lets_nothing_vanish() -> None:
     assert severity(bench.apply(partial), "main:b") is Severity.WARN
 
 
+def test_an_account_that_incomplete_readings_leave_out_ages_by_itself() -> None:
+    bench = Bench()
+    bench.apply(reading("main", loan("main:a"), loan("main:b")))
+    bench.wait(31)
+    partial = reading("main", loan("main:a"), at_ns=bench.now_ns, degraded=("one market did not answer",))
+    snapshot = bench.apply(partial)
+    assert severity(snapshot, "main:a") is Severity.WARN
+    assert severity(snapshot, "main:b") is Severity.UNKNOWN
+
+
 def test_a_feed_is_reported_lost_after_its_budget_of_blindness_not_on_each_flap() -> None:
     bench = Bench(DeskSettings(alerts=AlertPolicy(blind_after_ns=60 * SECOND_NS)))
     bench.apply(reading("main", loan(debt="18000")))
