@@ -7,6 +7,8 @@ from collections.abc import Mapping
 COLOUR_SYSTEMS = ("auto", "truecolor", "256", "standard", "none")
 LOW_BANDWIDTH_FPS = 4.0
 DEFAULT_FPS = 10.0
+_C_LOCALES = ("", "C", "POSIX")
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def prepare(colors: str = "auto") -> None:
@@ -25,6 +27,21 @@ def first_frame_is_out() -> None:
     """Collect garbage again; what start-up left behind lives as long as the program and is not looked at any more."""
     gc.freeze()
     gc.enable()
+
+
+def started_with() -> Mapping[str, str]:
+    """Return the environment that this process was started with.
+
+    Under the C locale Python sets LC_CTYPE to a UTF-8 one for itself (PEP 538), so that `os.environ` does not say any
+    more what the terminal can show. Where the kernel does not tell, such an LC_CTYPE is taken as Python's.
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = os.fsdecode(file.read()).split("\0")
+    except OSError:
+        is_coerced = os.environ.get("LANG", "") in _C_LOCALES and os.environ.get("LC_CTYPE") in _COERCED
+        return {name: value for name, value in os.environ.items() if not (is_coerced and name == "LC_CTYPE")}
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def wants_ascii(environ: Mapping[str, str]) -> bool:

@@ -88,7 +88,9 @@ def _first_run(missing: Path, look: Look) -> int:
 
 def _show(desk: "Desk", look: Look, config: "Config | None", *, simulated: str = "") -> int:
     if not _has_terminal():
-        raise ConfigError("the dashboard needs a terminal on stdin, stdout and stderr; for scripts use `marginline status`")
+        raise ConfigError(
+            "the dashboard needs a terminal on stdin, stdout and stderr; for scripts use `marginline status`"
+        )
     _run(desk, _settings(look, config, simulated=simulated))
     return Exit.OK
 
@@ -119,7 +121,7 @@ def _settings(
     fps = look.fps or (ui.fps if ui else None)
     settings = UiSettings(
         theme=theme,
-        is_ascii=environment.wants_ascii(os.environ) if ascii_only is None else ascii_only,
+        is_ascii=environment.wants_ascii(environment.started_with()) if ascii_only is None else ascii_only,
         is_masked=bool(mask),
         fps=1.0 if look.low_bandwidth else float(fps or environment.DEFAULT_FPS),
         mouse=mouse is not False,
