@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, work
@@ -24,6 +25,7 @@ from tui.view import UiSettings
 from widgets.accounts import AccountTable
 from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
+from widgets.rowlist import RowList
 
 PANES = ("accounts", "prices", "risk", "alerts", "feeds")
 _QUIT_WITHIN_S = 2.0
@@ -43,7 +45,7 @@ class DashboardApp(App[str]):
     """Shows a desk until the user leaves; returns the command to run next ("demo", "init") or `None`."""
 
     TITLE = "marginline"
-    CSS_PATH = "dashboard.tcss"
+    CSS_PATH = Path(__file__).with_name("dashboard.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"pane('{name}')", name, show=False) for number, name in enumerate(PANES, 1)),
@@ -131,8 +133,9 @@ class DashboardApp(App[str]):
         if rung > self._bell_count and self.settings.bell:
             self.bell()
         self._bell_count = rung
-        if frame is not None:
-            self.pane_screen.show(frame)
+        screen = self.pane_screen
+        if frame is not None and screen is not None:
+            screen.show(frame)
 
     def paint_again(self) -> None:
         """Show the latest frame now, changed or not."""
@@ -140,9 +143,10 @@ class DashboardApp(App[str]):
         self.paint()
 
     @property
-    def pane_screen(self) -> PaneScreen:
-        """Return the screen that shows frames: the topmost that is not a modal."""
-        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, PaneScreen))
+    def pane_screen(self) -> PaneScreen | None:
+        """Return the screen that shows frames: the topmost that is not a modal; `None` at the very end."""
+        stack = self.screen_stack if self.is_running else []
+        return next((screen for screen in reversed(stack) if isinstance(screen, PaneScreen)), None)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield everything that a key does, for the palette."""
@@ -152,7 +156,7 @@ class DashboardApp(App[str]):
 
     def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
         """Show the account under the cursor in the other panes."""
-        if message.key is not None and message.key != self.session.view.selected:
+        if _is_current(message) and message.key != self.session.view.selected:
             self.session.select(account=message.key)
             self.paint()
 
@@ -164,7 +168,7 @@ class DashboardApp(App[str]):
 
     def on_price_table_highlighted(self, message: PriceTable.Highlighted) -> None:
         """Show the quotes of the asset under the cursor."""
-        if message.key is not None and message.key != self.session.view.selected_asset:
+        if _is_current(message) and message.key != self.session.view.selected_asset:
             self.session.select(asset=message.key)
             self.paint()
 
@@ -175,7 +179,7 @@ class DashboardApp(App[str]):
 
     def on_alert_list_highlighted(self, message: AlertList.Highlighted) -> None:
         """Show the alert under the cursor in full."""
-        if message.key is not None and message.key != self.session.view.selected_alert:
+        if _is_current(message) and message.key != self.session.view.selected_alert:
             self.session.select(alert=message.key)
             self.paint()
 
@@ -322,6 +326,12 @@ class DashboardApp(App[str]):
         """Leave the first-run screen for a command that the command line then runs."""
         if self.is_first_run:
             self.exit(command)
+
+
+def _is_current(message: RowList.Highlighted) -> bool:
+    """Return whether the cursor still is where the message says; a list that was just made starts at its first row."""
+    lists = (AccountTable, PriceTable, AlertList)
+    return message.key is not None and isinstance(message.control, lists) and message.control.cursor_key == message.key
 
 
 def _pane(name: str) -> PaneScreen:

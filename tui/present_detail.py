@@ -117,6 +117,8 @@ def _emphasis(state: AccountState) -> Tone:
 def _cells(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEXT) -> Line:
     if text == numbers.UNKNOWN:
         return (Cell(text, Tone.UNKNOWN),)
+    if not text[-1:].isdigit():
+        return (Cell(text, tone),)
     if state.is_stale:
         return (Cell(f"{numbers.unvouched(text)}{unit}", Tone.MUTED),)
     return (Cell(f"{text}{unit}", tone),)

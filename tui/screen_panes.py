@@ -76,6 +76,8 @@ class AlertsScreen(PaneScreen):
         alerts = self.query_one(AlertList)
         self.query_one("#alerts", SectionRule).model = present_alerts.section(frame, is_focused=alerts.has_focus)
         alerts.model = present_alerts.alerts(frame)
+        if frame.view.selected_alert not in (None, alerts.cursor_key):
+            alerts.select(frame.view.selected_alert or "")
         self.query_one("#alert", SectionRule).model = present_alerts.detail_section(frame)
         self.query_one("#alert-text", TextLines).model = present_alerts.detail(frame)
 

@@ -8,7 +8,7 @@ from tui.desk_like import DeskLike
 from tui.view import Frame, Sort, UiSettings, View
 
 SILENT_AFTER_S = 15.0
-"""A live desk makes a snapshot every second; after this long without one the screen says so."""
+"""A live desk that does not rest makes a snapshot every second; after this long without one the screen says so."""
 NOTICE_S = 3.0
 """How long an answer to a key stands."""
 _SECOND_NS = 1_000_000_000
@@ -46,6 +46,7 @@ class Session:
         is_silent = (
             self.settings.is_live
             and bool(latest.sources)
+            and not latest.is_resting
             and self._seen_at_s is not None
             and now_s - self._seen_at_s > SILENT_AFTER_S
         )

@@ -168,6 +168,8 @@ _MONO_ATTRIBUTES: Mapping[Tone, str] = {
 }
 
 _ANSI_BASE: Mapping[str, str] = {
+    "ansi-background": "ansi_default",
+    "ansi-foreground": "ansi_default",
     "border-blurred": "ansi_bright_black",
     "block-cursor-foreground": "ansi_black",
     "block-cursor-background": "ansi_white",
