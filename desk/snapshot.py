@@ -57,7 +57,8 @@ class SourceState:
 class Snapshot:
     """Everything at `taken_at_ns`. `sequence` rises by one with each. `simulated` is the scenario's name or empty.
 
-    `bell` counts escalations that ring; it rises by one with each.
+    `bell` counts escalations that ring; it rises by one with each. `is_resting` says that no source has anything more
+    to say, so that no other snapshot need follow; else one follows every second, if only because ages grow.
     """
 
     sequence: int
@@ -69,3 +70,4 @@ class Snapshot:
     degraded: tuple[str, ...] = ()
     simulated: str = ""
     bell: int = 0
+    is_resting: bool = False

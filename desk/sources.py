@@ -32,6 +32,14 @@ class SourceBook:
         """Return every source in the order of registration."""
         return tuple(self._states.values())
 
+    @property
+    def are_resting(self) -> bool:
+        """Return whether none has anything more to say: each is live, and has no budget or nothing to do."""
+        return all(
+            state.state is LinkState.LIVE and (key in self._idle or self._budgets_ns.get(key, inf) == inf)
+            for key, state in self._states.items()
+        )
+
     def register(self, kind: str, name: str, stale_after_s: float, now_ns: int) -> None:
         """Add a source that has yet to say anything."""
         key = (kind, name)

@@ -106,7 +106,10 @@ class LiveState:
         self._changed = True
 
     def settle(self, now_ns: int) -> Snapshot:
-        """Judge what ticked, run the rules it touches, and return the latest snapshot, new if anything changed."""
+        """Judge what ticked, run the rules it touches, and return the latest snapshot.
+
+        It is a new one if anything changed, or if time passed while something is still expected of a source.
+        """
         self._mark_heard()
         if self._quotes.has_unsettled:
             self._reprice(self._quotes.settle(now_ns), now_ns)
@@ -122,6 +125,7 @@ class LiveState:
                 self._degraded(),
                 self._settings.simulated,
                 self._alerts.bell,
+                self._sources.are_resting,
             )
         return self._snapshot
 
@@ -160,6 +164,8 @@ class LiveState:
             self._changed = True
         if self._accounts.age(now_ns):
             self._changed = True
+        if not self._sources.are_resting:
+            self._changed = True  # ages grow, and whoever looks must see that the desk is alive
         self._reprice(self._quotes.settle_all(now_ns), now_ns)
         self._watch_sources(now_ns)
         self._alerts.tick(now_ns)

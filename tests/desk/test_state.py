@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from math import inf
 
 import pytest
 
@@ -81,8 +82,25 @@ def test_settling_without_news_gives_back_the_same_snapshot() -> None:
     bench = Bench()
     snapshot = bench.apply(reading("main", loan()))
     assert bench.state.settle(START_NS) is snapshot
-    bench.state.apply(ClockTicked(), START_NS + SECOND_NS)
-    assert bench.state.settle(START_NS + SECOND_NS) is snapshot
+
+
+def test_every_second_makes_a_snapshot_while_something_is_expected() -> None:
+    bench = Bench()
+    snapshot = bench.apply(reading("main", loan()))
+    assert not snapshot.is_resting
+    assert bench.wait(1).sequence == snapshot.sequence + 1
+
+
+def test_a_desk_whose_sources_have_nothing_more_to_say_rests() -> None:
+    state = LiveState(DeskSettings(), {"main": inf}, {}, START_NS)
+    assert not state.snapshot.is_resting
+    state.apply(reading("main", loan()), START_NS)
+    snapshot = state.settle(START_NS)
+    assert snapshot.is_resting
+    state.apply(ClockTicked(), START_NS + 3600 * SECOND_NS)
+    assert state.settle(START_NS + 3600 * SECOND_NS) is snapshot
+    state.apply(Linked(ACCOUNT, "main", link("main", LinkState.DOWN)), START_NS)
+    assert not state.settle(START_NS).is_resting
 
 
 def test_ladders_of_the_account_win_over_those_of_the_source_and_of_the_kind() -> None:
