@@ -14,6 +14,7 @@ from desk.judgement import (
     plain_health,
     severity_after_print,
     unvouched,
+    with_market_triggers,
     with_marks,
 )
 from desk.market import MarketBook
@@ -109,7 +110,10 @@ class AccountBook:
         return any(turned)
 
     def reprice(self, asset: str, price: Decimal | None, now_ns: int) -> None:
-        """Look at loans for which the new consensus of `asset` may make an oracle print due, or stop it being so."""
+        """Look at what the new consensus of `asset` triggers, and at loans whose oracle print it may make due."""
+        if self._market.oracle(asset) is None:
+            for name in tuple(self._leaners.get(asset, ())):
+                self._rejudge(name, now_ns)
         for name in self._followers.get(asset, ()):
             if name in self._prints_due:
                 self._look_ahead(name, now_ns)
@@ -151,6 +155,7 @@ class AccountBook:
 
     def _hold(self, account: Account, reading: Reading, now_ns: int) -> None:
         name = account.name
+        account = with_market_triggers(account, self._market.market)
         former = self._states.get(name)
         ladder = self._settings.ladder_of(account, reading.source)
         previous = None if former is None or name in self._gone else last_known(former.assessment)
@@ -197,10 +202,11 @@ class AccountBook:
             return
         ladder = self._settings.ladder_of(state.account, state.source)
         former = state.assessment
-        anew = judged(state.account, self._market.market.prices, now_ns, ladder, last_known(former))
+        account = with_market_triggers(state.account, self._market.market)
+        anew = judged(account, self._market.market.prices, now_ns, ladder, last_known(former))
         anew = _with_reasons(anew, self._newest[state.source])
-        self._index(state.account)
-        self._put(replace(state, assessment=anew))
+        self._index(account)
+        self._put(replace(state, account=account, assessment=anew))
         self._alerts.observe(key_of(AlertRule.SEVERITY, name), severity_condition(anew), now_ns)
         self._look_ahead(name, now_ns)
 
@@ -243,7 +249,8 @@ class AccountBook:
         if now_ns - state.observed_at_ns > budget_s * 1e9:
             return f"stale: no reading for over {budget_s:g} s"
         block_budget_s = max(budget_s, self._settings.block_stale_after_s)
-        if state.block_time_ns is not None and now_ns - state.block_time_ns > block_budget_s * 1e9:
+        waits_for_blocks = state.block_time_ns is not None and not self._newest[state.source].blocks_on_demand
+        if waits_for_blocks and now_ns - (state.block_time_ns or 0) > block_budget_s * 1e9:
             return f"stale: the newest block is over {block_budget_s:g} s old"
         return ""
 

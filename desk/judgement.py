@@ -5,14 +5,18 @@ from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
 
+from desk.roster import Market
 from desk.snapshot import AccountState
 from engine.accounts import Account
 from engine.assess import TRIGGERS, trigger_side
 from engine.assessment import Assessment, Severity
-from engine.prices import AssetPrice
+from engine.prices import AssetPrice, OraclePrice
 from engine.severity import Ladder, judge
 from engine.solvency import gap, solvency_of, trigger_prices
 from providers.ports import Reading
+
+MARKET_TRIGGER = "consensus of venues"
+"""Source of a trigger price that is the market itself, for want of an oracle."""
 
 
 def with_marks(account: Account, reading: Reading) -> Account:
@@ -27,9 +31,27 @@ def with_marks(account: Account, reading: Reading) -> Account:
 
 
 def leans_on(account: Account) -> frozenset[str]:
-    """Return the assets for which the account has no price of its own, so that the shared oracle triggers it."""
+    """Return the assets for which the account has no price of its own: the shared oracle or the market triggers it."""
     marked = {position.asset for position in account.positions if position.mark_price is not None}
-    return account.assets - marked - account.oracles.keys()
+    return account.assets - marked - _own_oracles(account).keys()
+
+
+def with_market_triggers(account: Account, market: Market) -> Account:
+    """Return the account triggered by the venues' consensus where nobody reports an oracle (a described OTC loan)."""
+    own = _own_oracles(account)
+    borrowed = {
+        asset: OraclePrice(agreed.price, source=MARKET_TRIGGER)
+        for asset in sorted(leans_on(account))
+        if (shared := market.prices.get(asset)) is None or shared.oracle is None
+        if (agreed := market.agreed.get(asset)) is not None and agreed.price is not None
+    }
+    if not borrowed and len(own) == len(account.oracles):
+        return account
+    return replace(account, oracles={**own, **borrowed})
+
+
+def _own_oracles(account: Account) -> dict[str, OraclePrice]:
+    return {asset: oracle for asset, oracle in account.oracles.items() if oracle.source != MARKET_TRIGGER}
 
 
 def judged(

@@ -46,9 +46,12 @@ class MarketBook:
             lends = account.kind is Kind.LOAN
             for asset, price in account.oracles.items():
                 told[asset] = (lends, price)
-        place_before = {asset: self.oracle(asset) for asset in told}
+        silent = self._silenced(reading, told)
+        place_before = {asset: self.oracle(asset) for asset in (*told, *silent)}
         for asset, entry in told.items():
             self._oracles.setdefault(asset, {})[reading.source] = entry
+        for asset in silent:
+            del self._oracles[asset][reading.source]
         changed: set[str] = set()
         for asset, before in place_before.items():
             now = self.oracle(asset)
@@ -56,10 +59,16 @@ class MarketBook:
                 for leg in () if now is None else now.legs:
                     if leg.asset is not None:
                         self._composites.setdefault(leg.asset, set()).add(asset)
-            if before is None or (now is not None and now.price != before.price):
+            if before is None or now is None or now.price != before.price:
                 changed.add(asset)
-        self.refresh({*told, *(asset for account in reading.accounts for asset in account.assets)})
+        self.refresh({*told, *silent, *(asset for account in reading.accounts for asset in account.assets)})
         return changed
+
+    def _silenced(self, reading: Reading, told: Mapping[str, tuple[bool, OraclePrice]]) -> list[str]:
+        """Return the assets that the source reported before and no longer does; a partial reading silences nothing."""
+        if reading.degraded:
+            return []
+        return [asset for asset, by in self._oracles.items() if reading.source in by and asset not in told]
 
     def oracle(self, asset: str) -> OraclePrice | None:
         """Return the shared trigger price of `asset`, `None` if no source reports one."""

@@ -142,7 +142,7 @@ class LiveState:
         if not self._accounts.read(reading, now_ns):
             return
         wrong = "; ".join(reading.degraded)
-        if not wrong and reading.block_time_ns is not None:
+        if not wrong and reading.block_time_ns is not None and not reading.blocks_on_demand:
             behind_s = (now_ns - reading.block_time_ns) / 1e9
             if behind_s > self._budgets_s[reading.source]:
                 wrong = f"newest block is {behind_s:.0f} s old"

@@ -175,10 +175,12 @@ def _judged(
 def _crossings(
     account: Account, solvency: Solvency, known: Mapping[str, Decimal], health: Decimal, volatile: frozenset[str]
 ) -> tuple[dict[str, LiquidationPoint], Decimal | None]:
-    points = liquidation_points(solvency, known)
+    points, shock = liquidation_points(solvency, known), uniform_shock(solvency, known, volatile)
     if account.ledger is not None and health >= 1:
-        return ledger_points(account.ledger, points, known), account.ledger.uniform_shock(volatile)
-    return points, uniform_shock(solvency, known, volatile)
+        # Without a crossing in exact arithmetic, the integers cross only where prices round to nothing.
+        exact_shock = None if shock is None else account.ledger.uniform_shock(volatile)
+        return ledger_points(account.ledger, points, known), exact_shock
+    return points, shock
 
 
 def _wad(account: Account) -> int | None:

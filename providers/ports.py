@@ -58,6 +58,7 @@ class Reading:
 
     `observed_at_ns` is our clock at arrival. `block_number`/`block_time_ns` are set for chains. `degraded` names
     what is wrong with the reading as a whole. `marks` are trigger prices that came along, by asset.
+    `blocks_on_demand` says that the chain makes blocks only for transactions (a local one): an old block is then new.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Reading:
     block_time_ns: int | None = None
     degraded: tuple[str, ...] = ()
     marks: Mapping[str, OraclePrice] = field(default_factory=dict)
+    blocks_on_demand: bool = False
 
 
 class PriceFeed(Protocol):

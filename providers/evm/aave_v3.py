@@ -35,6 +35,8 @@ from providers.ports import AccountOptions, LinkChange, LinkState, ProviderInfo,
 
 WIDE = Context(prec=78)
 NS = 1_000_000_000
+LOCAL_CHAINS = frozenset({1337, 31337})
+"""Chain ids of development nodes, which make a block only when there is a transaction."""
 SCAN_EVERY_S = 45.0
 FIND_EVERY_S = 600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -235,6 +237,7 @@ class AaveV3Source:
             block_time_ns=block_time_ns,
             degraded=found.degraded,
             marks=oracles,
+            blocks_on_demand=self._chain.chain_id in LOCAL_CHAINS,
         )
 
     def _oracles(self, got: UserReading, block_time_ns: int) -> tuple[dict[str, OraclePrice], str | None]:
