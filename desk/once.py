@@ -11,6 +11,7 @@ from desk.snapshot import Snapshot
 from desk.sources import ACCOUNT, PRICES
 from desk.supervision import attempt, reason_of
 from desk.volatility import learn
+from providers.errors import Unauthorised
 from providers.ports import HistorySource, LinkChange, LinkState, PositionSource, PriceFeed
 
 T = TypeVar("T")
@@ -70,7 +71,8 @@ async def _quote(intake: Intake, feed: PriceFeed, deadline: float) -> None:
 async def _recorded(intake: Intake, kind: str, name: str, work: Awaitable[None]) -> None:
     failure = await attempt(f"{kind} {name}", work)
     if failure is not None:
-        change = LinkChange(name, LinkState.DOWN, intake.clock(), reason_of(failure))
+        refused = isinstance(failure, Unauthorised)
+        change = LinkChange(name, LinkState.DOWN, intake.clock(), reason_of(failure), is_unauthorised=refused)
         intake.apply(Linked(kind, name, change))
 
 

@@ -42,7 +42,10 @@ class AssetState:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """One source: `kind` is "account", "prices" or "notify". `updated_at_ns` is the last data, `None` before any."""
+    """One source: `kind` is "account", "prices", "history" or "notify".
+
+    `updated_at_ns` is the last data, `None` before any. `is_unauthorised` says that its key or URL was not accepted.
+    """
 
     name: str
     kind: str
@@ -51,6 +54,7 @@ class SourceState:
     detail: str = ""
     retry_at_ns: int | None = None
     dropped: int = 0
+    is_unauthorised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

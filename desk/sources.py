@@ -58,7 +58,9 @@ class SourceBook:
         former = self._former(key)
         state = LinkState.DEGRADED if wrong else LinkState.LIVE
         newest = at_ns if former.updated_at_ns is None else max(at_ns, former.updated_at_ns)
-        self._states[key] = replace(former, state=state, updated_at_ns=newest, detail=wrong, retry_at_ns=None)
+        self._states[key] = replace(
+            former, state=state, updated_at_ns=newest, detail=wrong, retry_at_ns=None, is_unauthorised=False
+        )
 
     def linked(self, kind: str, name: str, change: LinkChange) -> None:
         """The link says something about itself."""
@@ -71,6 +73,7 @@ class SourceBook:
             detail=change.detail,
             retry_at_ns=change.retry_at_ns,
             dropped=max(former.dropped, change.dropped),
+            is_unauthorised=change.is_unauthorised,
         )
 
     def idle(self, kind: str, name: str, detail: str, *, waits: bool) -> None:

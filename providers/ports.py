@@ -29,7 +29,7 @@ class LinkChange:
     """A source's link changed; `detail` is one line for a human, `retry_at_ns` when the next try is due.
 
     `dropped` counts since the start what never reached the desk: unreadable frames, and old ticks that a slow reader
-    skipped. A change may repeat the present state to tell a new detail or count.
+    skipped. A change may repeat the present state to tell a new detail or count. `is_unauthorised`: a key is at fault.
     """
 
     source: str
@@ -38,6 +38,7 @@ class LinkChange:
     detail: str = ""
     retry_at_ns: int | None = None
     dropped: int = 0
+    is_unauthorised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

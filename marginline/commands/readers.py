@@ -249,4 +249,4 @@ def _answered(snapshot: Snapshot) -> Exit:
     sources = [source for source in snapshot.sources if source.kind == "account"]
     if not sources or any(source.updated_at_ns is not None for source in sources):
         return Exit.OK
-    return Exit.NETWORK
+    return Exit.AUTH if any(source.is_unauthorised for source in sources) else Exit.NETWORK

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.hyperliquid_server import HyperliquidServer, hyperliquid_server
+from tests.hyperliquid_server import HyperliquidServer, Refusal, hyperliquid_server
 from tests.marginline.command import Done, marginline, write
 from tests.venues import VenueServer
 
@@ -229,5 +229,14 @@ def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
         sick = await ask("doctor", "-c", path, "--timeout", "5")
         assert sick.code == 4
         assert "prices kraken" in sick.err
+
+    on_loopback(work)
+
+
+def test_a_key_that_is_not_accepted_has_its_own_exit_code(tmp_path: Path) -> None:
+    async def work(venue: HyperliquidServer, one: VenueServer, two: VenueServer) -> None:
+        path = config(tmp_path, venue, one, two)
+        venue.info = dict.fromkeys(("clearinghouseState", "userAbstraction", "metaAndAssetCtxs"), Refusal(401))
+        assert (await ask("status", "-c", path, "--timeout", "5")).code == 3
 
     on_loopback(work)
