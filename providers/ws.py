@@ -109,7 +109,8 @@ async def stream(subscription: Subscription[T]) -> AsyncGenerator[T | LinkChange
     The socket is read in a task of its own, which the iterator ends and awaits when it is closed.
     """
     mailbox: Mailbox[T | LinkChange] = Mailbox(subscription.backlog)
-    reader = asyncio.create_task(_Link(subscription, mailbox).run(), name=f"{subscription.source} link")
+    link = _Link(subscription, mailbox)
+    reader = asyncio.create_task(link.run(), name=f"{subscription.source} link")
     reader.add_done_callback(lambda _: mailbox.stir())
     try:
         while True:
@@ -119,6 +120,8 @@ async def stream(subscription: Subscription[T]) -> AsyncGenerator[T | LinkChange
             if reader.done():
                 reader.result()
     finally:
+        # A task group that fails in the very moment of its cancellation swallows it: the flag ends the link then.
+        link.is_over = True
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
 
@@ -134,6 +137,7 @@ class _Lost(Exception):
 
 class _Link(Generic[T]):
     def __init__(self, subscription: Subscription[T], mailbox: Mailbox[T | LinkChange]) -> None:
+        self.is_over = False
         self._sub = subscription
         self._mailbox = mailbox
         self._now_s = asyncio.get_running_loop().time
@@ -150,12 +154,14 @@ class _Link(Generic[T]):
         self._seen: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Hold a connection for ever."""
+        """Hold one connection after another until `is_over`."""
         failures = 0
         while True:
             self._change(LinkState.CONNECTING)
             self._forget_connection()
             lost = await self._connection()
+            if self.is_over:
+                return
             if self._now_s() - self._opened_s >= _SETTLED_S:
                 failures = 0
             if lost.pause_s is None:
@@ -178,7 +184,7 @@ class _Link(Generic[T]):
                     tasks.create_task(self._send(socket, self._sub.subscribe))
                     tasks.create_task(self._read(socket, tasks))
                     tasks.create_task(self._watch(tasks))
-                    tasks.create_task(self._reconcile(self._sub.keys))
+                    tasks.create_task(self._reconcile(self._sub.keys, self._opened_s))
                     if self._sub.keepalive is not None:
                         tasks.create_task(self._keep_alive(socket, *self._sub.keepalive))
         except* _Lost as group:
@@ -266,7 +272,7 @@ class _Link(Generic[T]):
         if signal.kind is SignalKind.ALIVE:
             self._note_data()
         elif signal.kind is SignalKind.RESTART:
-            raise _Lost(signal.detail, pause_s=None)
+            raise _Lost(signal.detail or "the venue asked for a new connection")
         elif self._sub.subscribe_singly and not self._sent_singly:
             self._sent_singly = True
             tasks.create_task(self._send(socket, self._sub.subscribe_singly))
@@ -305,18 +311,17 @@ class _Link(Generic[T]):
             quiet = self._quiet(now_s - budget_s / 2) if idle_s < budget_s / 2 else frozenset[str]()
             if quiet and now_s - asked_s >= budget_s / 2:
                 asked_s = now_s
-                tasks.create_task(self._reconcile(quiet))
+                tasks.create_task(self._reconcile(quiet, now_s))
             due_s = budget_s / 2 if idle_s < budget_s / 2 else budget_s if idle_s < budget_s else 2 * budget_s
             await asyncio.sleep(max(0.001, min(due_s - idle_s, self._sub.max_age_s)))
 
     def _quiet(self, since_s: float) -> frozenset[str]:
         return frozenset(key for key in self._sub.keys if self._seen.get(key, self._opened_s) < since_s)
 
-    async def _reconcile(self, keys: frozenset[str]) -> None:
-        """Pass on REST items of `keys`, except where the stream was faster. A REST failure leaves the stream alone."""
+    async def _reconcile(self, keys: frozenset[str], since_s: float) -> None:
+        """Pass on REST items of `keys`, except where the stream told one since; a failure leaves the stream alone."""
         if self._sub.snapshot is None or not keys:
             return
-        asked_s = self._now_s()
         try:
             items = await self._sub.snapshot(keys)
         except ProviderError as error:
@@ -324,7 +329,7 @@ class _Link(Generic[T]):
             return
         for item in items:
             key = self._sub.key(item)
-            if self._seen.get(key, asked_s - 1) < asked_s:
+            if key not in self._seen or self._seen[key] < since_s:
                 self._mailbox.put(key, item)
 
     def _change(self, state: LinkState, detail: str = "", retry_at_ns: int | None = None) -> None:
