@@ -91,6 +91,8 @@ def verdict(frame: Frame) -> Bar:
     if frame.is_silent:
         said = f"no news from the desk since {numbers.clock(frame.now_ns)}"
         left.append(Phrase((Cell(" ? UNKNOWN ", Tone.STALE), Cell(f"  {said}", Tone.STRONG)), rank=-12))
+    if not snapshot.accounts and not frame.settings.expects_accounts:
+        return Bar()
     if not snapshot.accounts:
         left.append(Phrase.of("reading accounts" if snapshot.sources else "no accounts", Tone.MUTED, rank=-10))
         return Bar(tuple(left), _order_note(frame), Ground.RAISED)
@@ -126,11 +128,11 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
     about = [Cell(assessment.name, Tone.STRONG), Cell(" "), Cell(words.health_text(worst), health_tone)]
     if assessment.has_debt:
         about.append(Cell(f" {assessment.trigger}", Tone.TEXT))
-        if assessment.at_market is not None and assessment.at_market.health_factor is not None:
-            text = numbers.health(assessment.at_market.health_factor)
-            about.append(Cell(f" {numbers.unvouched(text) if worst.is_stale else text}", health_tone))
-            about.append(Cell(" market", Tone.TEXT))
     yield Phrase(tuple(about), rank=-9)
+    if assessment.has_debt and assessment.at_market is not None and assessment.at_market.health_factor is not None:
+        text = numbers.health(assessment.at_market.health_factor)
+        shown = numbers.unvouched(text) if worst.is_stale else text
+        yield Phrase((Cell(shown, health_tone), Cell(" market", Tone.TEXT)), rank=-6)
     if severity is Severity.UNKNOWN:
         yield Phrase.of(_why_unknown(frame, worst), Tone.UNKNOWN, rank=-8)
     nearest = words.nearest_point(worst)
@@ -145,11 +147,11 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
         yield Phrase.of(said, Tone.STRONG, rank=-7)
     coming = assessment.at_next_oracle
     if coming is not None and coming.updates and coming.health_factor is not None and severity is not Severity.UNKNOWN:
-        yield Phrase.of(f"next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-6)
+        yield Phrase.of(f"next print {numbers.health(coming.health_factor)}", Tone.NEXT, rank=-5)
     if nearest is not None and assessment.sigma_days:
-        yield Phrase.of(f"{numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-5)
+        yield Phrase.of(f"{numbers.sigma_days(assessment.sigma_days)} σ-days", Tone.TEXT, rank=-4)
     if worst.assessment.degraded and severity is not Severity.UNKNOWN:
-        yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=-3)
+        yield Phrase.of(worst.assessment.degraded[0], Tone.UNKNOWN, rank=-2)
 
 
 def _why_unknown(frame: Frame, state: AccountState) -> str:
@@ -165,7 +167,7 @@ def _also(frame: Frame) -> Iterable[Phrase]:
         severity = words.severity_of(state)
         if severity in (Severity.DANGER, Severity.LIQUIDATABLE):
             said = f"also {name} {words.health_text(state)}"
-            yield Phrase.of(said, Tone.TEXT, rank=-4)
+            yield Phrase.of(said, Tone.TEXT, rank=-3)
 
 
 def feeds(frame: Frame) -> Bar:
@@ -224,5 +226,5 @@ def keys(hints: tuple[tuple[str, str], ...], panes: str = "1-5 panes", sort: Sor
     named = f"sort: {sort.value}" if sort is not Sort.RISK else "sort"
     labels = ((key, named if key == "s" else label) for key, label in hints)
     left = tuple(Phrase.key(key, label, rank=index) for index, (key, label) in enumerate(labels))
-    right = (Phrase.of(panes, Tone.FAINT, rank=20), Phrase.key("?", "help", rank=-99))
-    return Bar(left, right)
+    elsewhere = (Phrase.of(panes, Tone.FAINT, rank=20),) if panes else ()
+    return Bar(left, (*elsewhere, Phrase.key("?", "help", rank=-99)))

@@ -155,9 +155,9 @@ def healths(frame: Frame) -> Text:
     columns.append(("at market", figure, room, said))
     if state.account.kind is Kind.LOAN:
         columns.append(_after_print(state, asset, places))
-    width = 30
+    width = 27
     lines: list[Line] = []
-    lines.append(tuple(Cell(f"{title:<{width}}", Tone.MUTED) for title, *_ in columns))
+    lines.append((Cell("".join(f"{title:<{width}}" for title, *_ in columns).rstrip(), Tone.MUTED),))
     second: list[Cell] = []
     for _, figure, room, _ in columns:
         shown = numbers.unvouched(figure) if state.is_stale else figure
@@ -165,8 +165,8 @@ def healths(frame: Frame) -> Text:
         rest = f"  {room} %" if is_percent else f"  {room}" if room else ""
         second.append(Cell(shown, Tone.UNKNOWN if figure == numbers.UNKNOWN else tone))
         second.append(Cell(f"{rest:<{max(1, width - len(shown))}}", Tone.TEXT))
-    lines.append(tuple(second))
-    lines.append(tuple(Cell(f"{fit(said, width - 2)}  ", Tone.MUTED) for *_, said in columns))
+    lines.append((*second[:-1], Cell(second[-1].text.rstrip(), Tone.TEXT)))
+    lines.append((Cell("".join(f"{fit(said, width - 2)}  " for *_, said in columns).rstrip(), Tone.MUTED),))
     return Text(tuple(lines))
 
 

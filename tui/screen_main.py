@@ -9,7 +9,7 @@ from textual.widget import Widget
 from tui import layout, present_alerts, present_detail, present_prices, present_risk
 from tui.layout import SizeClass
 from tui.present_accounts import AccountRows
-from tui.screens import PaneScreen
+from tui.screens import Hints, PaneScreen
 from tui.view import Frame
 from widgets.accounts import AccountTable
 from widgets.alertlist import AlertList
@@ -44,6 +44,14 @@ class MainScreen(PaneScreen):
         self._rows = AccountRows()
         self._class: SizeClass | None = None
         self._is_empty = False
+
+    @property
+    def hints(self) -> Hints:
+        return (("d", "demo"), ("i", "init"), ("q", "quit")) if self._is_empty else self.HINTS
+
+    @property
+    def panes(self) -> str:
+        return "" if self._is_empty else "1-5 panes"
 
     def compose_body(self) -> Iterable[Widget]:
         size = self.app.size

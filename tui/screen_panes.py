@@ -1,7 +1,9 @@
 """The screens of one subject each: prices, risk, alerts, feeds, and one account in full."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 
@@ -14,6 +16,8 @@ from widgets.facts import Facts, LegTable, TextLines
 from widgets.history import HealthHistory
 from widgets.loadline import LoadLine
 from widgets.prices import PriceTable, QuoteList
+
+_ACCOUNT_KEYS = (Binding("j", "app.match(1)", show=False), Binding("k", "app.match(-1)", show=False))
 
 
 class PricesScreen(PaneScreen):
@@ -42,7 +46,8 @@ class PricesScreen(PaneScreen):
 class RiskScreen(PaneScreen):
     """Who goes first when everything moves, and where each asset alone would liquidate the selected account."""
 
-    HINTS = (("up down", "scroll"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
+    BINDINGS: ClassVar[list[BindingType]] = [*_ACCOUNT_KEYS, Binding("enter", "app.pane('detail')", show=False)]
+    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="risk", classes="gap")
@@ -100,6 +105,7 @@ class FeedsScreen(PaneScreen):
 class DetailScreen(PaneScreen):
     """One account in full: health at three prices, the load line, legs, facts, a day of health."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*_ACCOUNT_KEYS]
     HINTS = (("j k", "account"), ("y", "copy"), ("Y", "copy JSON"), ("a", "ack"), ("$", "mask"), ("esc", "back"))
 
     def compose_body(self) -> Iterable[Widget]:

@@ -22,9 +22,8 @@ class PaneScreen(Screen[None]):
     """Header, verdict, a body, sources and keys. A subclass composes the body and fills it from a frame."""
 
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012  # declared so by Textual
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (160, "-wide")]  # noqa: RUF012  # declared so by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (160, "-wide")]  # noqa: RUF012  # declared so by Textual
     HINTS: ClassVar[Hints] = ()
-    PANES: ClassVar[str] = "1-5 panes"
 
     def compose(self) -> ComposeResult:
         yield HeaderBar()
@@ -32,6 +31,16 @@ class PaneScreen(Screen[None]):
         yield from self.compose_body()
         yield FeedBar()
         yield KeyBar()
+
+    @property
+    def hints(self) -> Hints:
+        """Return the keys that do something now."""
+        return self.HINTS
+
+    @property
+    def panes(self) -> str:
+        """Return what the last line says of the other panes."""
+        return "1-5 panes"
 
     def compose_body(self) -> Iterable[Widget]:
         """Return what stands between the bars."""
@@ -44,7 +53,7 @@ class PaneScreen(Screen[None]):
         self.query_one(HeaderBar).model = present_bars.header(frame)
         self.query_one(Verdict).model = present_bars.verdict(frame)
         self.query_one(FeedBar).model = present_bars.feeds(frame)
-        self.query_one(KeyBar).model = present_bars.keys(self.HINTS, self.PANES, frame.view.sort)
+        self.query_one(KeyBar).model = present_bars.keys(self.hints, self.panes, frame.view.sort)
         self.show_body(frame)
 
     def show_body(self, frame: Frame) -> None:

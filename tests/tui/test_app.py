@@ -266,6 +266,19 @@ def test_tab_goes_round_the_panes() -> None:
     run(work)
 
 
+@pytest.mark.parametrize("pane", ["enter", "3"])
+def test_j_and_k_walk_through_the_accounts_on_screens_about_one(pane: str) -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        await pilot.press(pane, "j", "j")
+        assert "hl-short · hyperliquid" in screen_text(app)
+        await pilot.press("k", "enter")
+        assert "bybit-sol · bybit iso" in screen_text(app)
+        await pilot.press("1")
+        assert app.screen.query_one(AccountTable).cursor_key == "bybit-sol"
+
+    run(work)
+
+
 def test_help_lists_the_keys_and_closes() -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
         await pilot.press("question_mark")

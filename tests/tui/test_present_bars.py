@@ -27,7 +27,7 @@ def test_the_verdict_is_the_worst_account_as_a_sentence() -> None:
 def test_whole_phrases_drop_from_the_least_important_on() -> None:
     bar = present_bars.verdict(frames.frame())
     assert text(bar, 70, 3) == "!! DANGER main 1.083 oracle 1.074 market ETH -7.7 % to 2,290.0"
-    assert text(bar, 45, 3) == "!! DANGER main 1.083 oracle 1.074 market"
+    assert text(bar, 45, 3) == "!! DANGER main 1.083 oracle"
 
 
 def test_a_stale_account_is_never_called_safe() -> None:

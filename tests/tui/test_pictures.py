@@ -1,0 +1,63 @@
+"""The screens as text, line by line, on one frozen market. `MARGINLINE_WRITE_PICTURES=1` writes them anew."""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from desk.snapshot import Snapshot
+from tests.tui import frames
+from tui.export import render_svg, render_text
+from tui.view import UiSettings
+
+PICTURES = Path(__file__).with_name("pictures")
+
+
+def blackout() -> Snapshot:
+    states = [frames.state(account, age_s=252 + index, is_stale=True) for index, account in enumerate(frames.CAST)]
+    return frames.snapshot(states)
+
+
+CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] = {
+    "main-80x24": (frames.snapshot(), (80, 24), (), UiSettings()),
+    "main-120x40": (frames.snapshot(), (120, 40), (), UiSettings()),
+    "main-200x50": (frames.snapshot(), (200, 50), (), UiSettings()),
+    "main-120x40-ascii": (frames.snapshot(), (120, 40), (), UiSettings(is_ascii=True)),
+    "main-120x40-masked": (frames.snapshot(), (120, 40), (), UiSettings(is_masked=True)),
+    "main-120x40-short": (frames.snapshot(), (120, 40), ("j", "j"), UiSettings()),
+    "main-40x10": (frames.snapshot(), (40, 10), (), UiSettings()),
+    "blackout-120x40": (blackout(), (120, 40), (), UiSettings()),
+    "first-run-120x40": (
+        Snapshot(0, 0),
+        (120, 40),
+        (),
+        UiSettings(expects_accounts=False, config_note="config  ~/.config/marginline/config.toml (not found)"),
+    ),
+    "prices-120x40": (frames.snapshot(), (120, 40), ("2",), UiSettings()),
+    "risk-120x40": (frames.snapshot(), (120, 40), ("3",), UiSettings()),
+    "alerts-120x40": (frames.snapshot(), (120, 40), ("4",), UiSettings()),
+    "feeds-120x40": (frames.snapshot(), (120, 40), ("5",), UiSettings()),
+    "detail-120x40": (frames.snapshot(), (120, 40), ("enter",), UiSettings()),
+    "detail-80x24": (frames.snapshot(), (80, 24), ("enter",), UiSettings()),
+    "help-120x40": (frames.snapshot(), (120, 40), ("question_mark",), UiSettings()),
+    "simulated-120x40": (replace(frames.snapshot(), simulated="crash"), (120, 40), (), UiSettings()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_screen_looks_as_it_did(name: str) -> None:
+    taken, size, keys, settings = CASES[name]
+    shown = render_text(taken, size, keys=keys, settings=settings)
+    path = PICTURES / f"{name}.txt"
+    if os.environ.get("MARGINLINE_WRITE_PICTURES") == "1":
+        path.write_text(shown.rstrip() + "\n", encoding="utf-8")
+    assert shown.rstrip().splitlines() == path.read_text(encoding="utf-8").splitlines()
+
+
+def test_an_svg_is_well_formed_and_carries_the_figures() -> None:
+    root = ElementTree.fromstring(render_svg(frames.snapshot(), (120, 40), "light"))
+    words = "".join(root.itertext()).replace("\u00a0", " ")
+    assert "hl-short" in words
+    assert "2,290.0" in words
