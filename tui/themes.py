@@ -1,6 +1,6 @@
 """The themes: what every tone and ground looks like. The only place where colours are named.
 
-`deep`, `light`, `high-contrast` and `cvd` are painted in true colour or its 256-colour nearest. `ansi` uses the
+`deep`, `light`, `contrast` and `cvd` are painted in true colour or its 256-colour nearest. `ansi` uses the
 terminal's own 16 colours, and `mono` attributes only: reverse, bold and dim carry what colour carries elsewhere.
 """
 
@@ -101,7 +101,7 @@ LOOKS: Mapping[str, Look] = {
         ),
         is_dark=False,
     ),
-    "high-contrast": Look(
+    "contrast": Look(
         "#000000",
         "#0c0c0c",
         "#1c1c1c",
