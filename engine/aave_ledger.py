@@ -73,7 +73,7 @@ class AaveLedger:
         liquidatable already, the last shock before it is safe again.
         """
         if assets not in self._known:
-            moving = [leg.reserve.asset in assets for leg in self.legs]
+            moving = [_matters(leg) and leg.reserve.asset in assets for leg in self.legs]
             found = None
             if any(moving):
                 prices = [leg.price for leg in self.legs]
@@ -113,9 +113,11 @@ class AaveLedger:
         return WIDE.divide(Decimal(units), Decimal(self.user.base_unit))
 
     def _moving(self, asset: str) -> list[bool]:
-        """Return which legs follow the oracle of `asset`: its own, and those that share an eMode price source."""
+        """Return which legs with a value follow `asset`: its own, and those that share its eMode price source."""
         shared = any(leg.shares_emode_price for leg in self.legs if leg.reserve.asset == asset)
-        return [leg.reserve.asset == asset or (shared and leg.shares_emode_price) for leg in self.legs]
+        return [
+            _matters(leg) and (leg.reserve.asset == asset or (shared and leg.shares_emode_price)) for leg in self.legs
+        ]
 
     def _edge(self, at: PriceAt, start: int, *, floored: bool = False) -> int | None:
         """Return the liquidatable point nearest to where safe turns to liquidatable, seen from `start`.
@@ -154,12 +156,14 @@ class AaveLedger:
         """
         version = self.user.version
         ends = [account_data_at(version, self.legs, prices) for prices in ((low, high) if low != high else (low,))]
-        if len(ends) == 1:
+        sums = [(end.total_collateral_base, end.total_debt_base) for end in ends]
+        if sums[0] == sums[-1]:
+            # No value falls as its price rises, so equal sums mean that nothing changes in between.
             return ends[0].health_factor_wad >= WAD
         debts = [end.total_debt_base for end in ends]
         if version >= AaveVersion.V3_5:
-            sums = [sum(self._weighted(prices)) for prices in (low, high)]
-            least = greatest = [weighted - BPS * debt for weighted, debt in zip(sums, debts, strict=True)]
+            weights = [sum(self._weighted(prices)) for prices in (low, high)]
+            least = greatest = [weighted - BPS * debt for weighted, debt in zip(weights, debts, strict=True)]
             threshold = None
         else:
             values = sorted(
@@ -178,8 +182,8 @@ class AaveLedger:
         slack = self._rounding(moving, threshold, floored=floored)
         if min(least) >= slack:
             return True
-        # Half up in the last division, and in percentMul before 3.5, can lift a sum that is short by this much.
-        lift = BPS * (2 + max(debts) // WAD)
+        # Rounding half up in the divisions can lift a sum that is short by this much.
+        lift = 1 + max(debts) // WAD if version >= AaveVersion.V3_5 else BPS * (1 + max(debts) // WAD)
         return False if max(greatest) + slack + lift < 0 else None
 
     def _weighted(self, prices: list[int]) -> Iterator[int]:
@@ -238,6 +242,10 @@ class AaveLedger:
             return None
         moving, units = self._moving(nearest_move[1]), self.price_units(nearest_move[2])
         return [units if moves else price for price, moves in zip(prices, moving, strict=True)]
+
+
+def _matters(leg: AaveLeg) -> bool:
+    return bool(leg.owed or (leg.counts and leg.supplied))
 
 
 def _least_average(values: Sequence[tuple[int, int, int]]) -> int:

@@ -175,7 +175,7 @@ def test_the_loss_is_the_bonus_on_what_the_first_call_repays() -> None:
     assert small.close_factor() == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     version=st.sampled_from([AaveVersion.V3_0, OLD, AaveVersion.V3_5, NEW]),
     prices=st.lists(st.integers(1, 300), min_size=3, max_size=3),
@@ -212,6 +212,14 @@ def test_the_nearest_price_is_the_one_that_a_full_scan_finds(
         best = min(flips, key=lambda x: (abs(x - start), x < start))
         expected = best if now_safe else (best - 1 if best > start else best + 1)
         assert found == expected
+
+
+def test_a_reserve_with_nothing_in_it_moves_nothing() -> None:
+    usdc, empty = reserve("USDC", 0, 10**8), reserve("EMPTY", 1, 10**8)
+    for version in (OLD, NEW):
+        broke = ledger(version, holding(usdc, owed=1), replace(holding(empty), is_collateral=True))
+        assert broke.liquidation_price("EMPTY") is None
+        assert broke.uniform_shock(frozenset({"EMPTY"})) is None
 
 
 def test_the_search_stops_on_the_near_side_when_its_budget_ends() -> None:
