@@ -1,15 +1,17 @@
-"""What the desk asks of the outside world when money is to move; apart from `ports.py`, as watching needs none of it."""
+"""What the desk asks of the outside world when money is to move; apart from `ports.py`: watching needs none of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from engine.accounts import Account
+from engine.record import record
 from engine.rescue import Option, Standing
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One thing to be signed and sent. `payload` is plain JSON data: what an export writes, and what the signer signs.
 
@@ -23,7 +25,7 @@ class Step:
     chain_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Simulation:
     """What a dry run of every step said: the health it would give, or why it fails. `None` health = not simulated."""
 
@@ -32,7 +34,7 @@ class Simulation:
     gas_used: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signed:
     """A signed step: `reference` is how it will be found again (transaction hash, nonce); `raw` is what is sent."""
 
@@ -51,7 +53,7 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """The fate of one reference, and one line of evidence (block, revert reason, the venue's words)."""
 
