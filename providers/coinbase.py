@@ -74,7 +74,7 @@ def parse_ticker(raw: bytes, observed_at_ns: int, symbol: str, by_symbol: Market
 def parse_closes(raw: bytes, days: int) -> Sequence[Decimal]:
     """Return finished daily closes of a candles reply: rows of [open time s, low, high, open, close, volume]."""
     rows = decode(VENUE, "candles", raw, list[list[Decimal]])
-    return finished_closes(VENUE, ((row[0] * 1000, row[4]) for row in rows if len(row) > 4), days)
+    return finished_closes(VENUE, ((row[0], row[4]) for row in rows if len(row) > 4), days, unit_ms=1000)
 
 
 class CoinbaseFeed:

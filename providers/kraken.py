@@ -127,7 +127,7 @@ def parse_closes(raw: bytes, days: int) -> Sequence[Decimal]:
     if candles is None:
         raise Malformed(VENUE, "OHLC: no candles")
     rows = decode(VENUE, "OHLC", bytes(candles), list[list[Decimal]])
-    return finished_closes(VENUE, ((row[0] * 1000, row[4]) for row in rows if len(row) > 4), days)
+    return finished_closes(VENUE, ((row[0], row[4]) for row in rows if len(row) > 4), days, unit_ms=1000)
 
 
 class KrakenFeed:

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from engine.record import record
 from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unreachable
 from providers.http import Budget, HttpTransport, checked_url, shared_budget
 from providers.ports import LinkChange, LinkState, PriceTick, VenueOptions
@@ -16,7 +16,7 @@ _DAY_MS = 86_400_000
 _AT_ONCE = 4  # REST reads of one venue under way at a time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """Where and how one venue is reached: configured URLs in place of the public ones."""
 
@@ -130,17 +130,19 @@ async def all_symbols(
     return await each_symbol(symbols, lambda symbol: read((symbol,)))
 
 
-def finished_closes(venue: str, candles: Iterable[tuple[Decimal, Decimal]], days: int) -> Sequence[Decimal]:
-    """Return the closes of the last `days` finished UTC days, oldest first, of (opening time in ms, close) pairs.
+def finished_closes(
+    venue: str, candles: Iterable[tuple[Decimal, Decimal]], days: int, *, unit_ms: int = 1
+) -> Sequence[Decimal]:
+    """Return the closes of the last `days` finished UTC days, oldest first, of (opening time, close) pairs.
 
-    Raises `Malformed` for a close that is no price and when there is no finished day at all.
+    Opening times count in units of `unit_ms` milliseconds. Raises `Malformed` for a close that is no price and when
+    there is no finished day at all.
     """
-    now_ms = time.time_ns() // 1_000_000
-    usable = [(opened, close) for opened, close in candles if is_price(opened) and opened + _DAY_MS <= now_ms]
-    closes = [close for _, close in sorted(usable)[-days:]]
-    if not closes or not all(map(is_price, closes)):
+    latest = Decimal((time.time_ns() // 1_000_000 - _DAY_MS) // unit_ms)
+    finished = [(opened, close) for opened, close in candles if is_price(opened) and opened <= latest]
+    if not finished or not all(is_price(close) for _, close in finished):
         raise Malformed(venue, "daily candles without a usable close")
-    return closes
+    return [close for _, close in sorted(finished)[-days:]]
 
 
 def ticks_of(

@@ -106,7 +106,9 @@ def outcome(parse: Callable[[], Sequence[T]]) -> Sequence[T] | ProviderError:
 def mangled(data: st.DataObject, text: str) -> bytes:
     """Return `text` with up to four short stretches replaced by other bytes, often ones that JSON gives a meaning."""
     frame = bytearray(text.encode())
-    meant = st.sampled_from([b"null", b"NaN", b"-", b'"', b"[]", b"{}", b"1e999", b'""', b'"NaN"', b"0", b","])
+    meant = st.sampled_from(
+        [b"null", b"NaN", b"-", b'"', b"[]", b"{}", b"1e999", b'""', b'"NaN"', b'"sNaN"', b"1e999999999", b"0", b","]
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(frame) - 1))
         frame[at : at + data.draw(st.integers(0, 8))] = data.draw(meant | st.binary(max_size=6))
@@ -124,15 +126,41 @@ def test_no_frame_raises_anything_but_malformed(venue: str, data: st.DataObject)
         assert all(0 < item.bid <= item.ask for item in items if isinstance(item, PriceTick))
 
 
+DAYS = [(1_700_006_400_000 + day * 86_400_000, f"24{day}0.5") for day in range(5)]
+CANDLES: dict[str, object] = {
+    "binance": [[t, "1", "9", "1", close, "5", t, "7", 3, "2", "2", "0"] for t, close in DAYS],
+    "coinbase": [[t // 1000, 1, 9, 1, float(close), 5] for t, close in reversed(DAYS)],
+    "kraken": {
+        "error": [],
+        "result": {"XETHZUSD": [[t // 1000, "1", "9", "1", c, "5", "3", 1] for t, c in DAYS], "last": 1},
+    },
+    "okx": {"code": "0", "msg": "", "data": [[str(t), "1", "9", "1", close, "5"] for t, close in reversed(DAYS)]},
+    "bybit": {"retCode": 0, "result": {"list": [[str(t), "1", "9", "1", close, "5"] for t, close in reversed(DAYS)]}},
+    "hyperliquid": [{"t": t, "T": t, "s": "ETH", "i": "1d", "o": "1", "c": close} for t, close in DAYS],
+}
+
+
+@every_venue
+def test_closes_come_oldest_first_however_the_venue_sorts_them(venue: str) -> None:
+    closes = CLOSES[venue](json.dumps(CANDLES[venue]).encode(), 3)
+    assert list(closes) == [Decimal("2420.5"), Decimal("2430.5"), Decimal("2440.5")]
+
+
+@every_venue
+@given(data=st.data())
+def test_no_candles_raise_anything_but_a_provider_error(venue: str, data: st.DataObject) -> None:
+    raw = mangled(data, json.dumps(CANDLES[venue]))
+    closes = outcome(lambda: CLOSES[venue](raw, 3))
+    assert isinstance(closes, ProviderError) or all(close > 0 for close in closes)
+
+
 @every_venue
 @given(data=st.data())
 def test_no_rest_reply_raises_anything_but_a_provider_error(venue: str, data: st.DataObject) -> None:
     recorded = fixture(venue)
     raw = mangled(data, json.dumps(recorded["rest"]))
     ticks = outcome(lambda: REST[venue](raw, AT_NS, markets(venue, recorded["assets"])))
-    closes = outcome(lambda: CLOSES[venue](raw, 3))
     assert isinstance(ticks, ProviderError) or all(0 < tick.bid <= tick.ask for tick in ticks)
-    assert isinstance(closes, ProviderError) or all(close > 0 for close in closes)
 
 
 @every_venue
