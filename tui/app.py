@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
-from tui import copying, environment, themes
+from tui import environment, themes
 from tui.desk_like import DeskLike
 from tui.filtering import FilterBar
 from tui.screen_main import MainScreen
@@ -104,9 +104,9 @@ class DashboardApp(App[str]):
         return MainScreen()
 
     def on_mount(self) -> None:
-        """Start the desk and the paint timer; leave cleanly on the signals that end a session."""
+        """Start the desk and the painting; leave cleanly on the signals that end a session."""
         self._watch_desk()
-        self.set_interval(1 / self.settings.fps, self.paint)
+        self._paint_for_ever()
         self.call_after_refresh(environment.first_frame_is_out)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
@@ -116,6 +116,13 @@ class DashboardApp(App[str]):
     @work(exclusive=True, group="desk")
     async def _watch_desk(self) -> None:
         await self._desk.run()
+
+    @work(exclusive=True, group="paint")
+    async def _paint_for_ever(self) -> None:
+        """Look for something new so many times a second. Not by Textual's timer: it would never pause while idle."""
+        while True:
+            await asyncio.sleep(self.session.pause_s)
+            self.paint()
 
     def _end(self, number: int) -> None:
         self.exit(return_code=128 + number)
@@ -282,11 +289,15 @@ class DashboardApp(App[str]):
 
     def action_copy_line(self) -> None:
         """Put the account in one line on the clipboard of the terminal."""
-        self._copy(copying.as_line(self.session.frame), "a line")
+        from tui.copying import as_line
+
+        self._copy(as_line(self.session.frame), "a line")
 
     def action_copy_json(self) -> None:
         """Put the account as JSON on the clipboard of the terminal."""
-        self._copy(copying.as_json(self.session.frame), "JSON")
+        from tui.copying import as_json
+
+        self._copy(as_json(self.session.frame), "JSON")
 
     def _copy(self, text: str, what: str) -> None:
         if text:

@@ -172,3 +172,19 @@ def test_an_answer_to_a_key_goes_by_itself() -> None:
     gone = shown.next_frame(4.2)
     assert gone is not None
     assert gone.view.notice == ""
+
+
+def test_a_desk_that_rests_is_not_silent_and_asked_once_a_second() -> None:
+    desk = HandDesk(replace(frames.snapshot(), is_resting=True))
+    shown = session(desk)
+    assert shown.pause_s == 0.1
+    shown.next_frame(0.0)
+    assert shown.pause_s == 1.0
+    assert shown.next_frame(100.0) is None
+    shown.say("copied as a line", 100.0)
+    assert shown.pause_s == 0.1
+    shown.next_frame(100.1)
+    shown.next_frame(103.2)
+    assert shown.pause_s == 1.0
+    desk.snapshot = shifted(replace(desk.snapshot, is_resting=False))
+    assert shown.pause_s == 0.1
