@@ -1,7 +1,7 @@
 """The accounts now held, by name: how a reading, the clock and a moved price change them, and what that alarms."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from desk.alert_book import AlertBook
@@ -24,13 +24,14 @@ from desk.snapshot import AccountState
 from engine.accounts import Account, Kind
 from engine.alerts import AlertRule, key_of, oracle_condition, severity_condition, vanished_condition
 from engine.assessment import Assessment, Severity
+from engine.record import record
 from engine.severity import rank
 from providers.ports import Reading
 
 VANISHED = "gone from its source: liquidated or closed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Follows:
     """Which prices move an account: consensus by asset, shared oracles, and where a print becomes due."""
 

@@ -1,13 +1,13 @@
 """What can happen to the desk's state; `LiveState.apply` takes these and nothing else."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.alerts import Alert
+from engine.record import record
 from providers.ports import LinkChange, PriceTick, Reading
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Linked:
     """The link of the source (`kind`, `name`) changed."""
 
@@ -16,7 +16,7 @@ class Linked:
     change: LinkChange
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Idled:
     """The source (`kind`, `name`) has nothing to do; it `waits` for something, or never will have."""
 
@@ -26,12 +26,12 @@ class Idled:
     waits: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClockTicked:
     """Time passed: everything that ages is looked at again."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VolatilityLearned:
     """An asset's annualised volatility (0.62 = 62 %)."""
 
@@ -39,21 +39,21 @@ class VolatilityLearned:
     volatility: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backfilled:
     """Readings of the past, for the history of their accounts alone."""
 
     readings: tuple[Reading, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Acknowledged:
     """The owner has seen an alert; an account that vanished leaves the list with it."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delivered:
     """What became of sending `alerts`; `again_at_ns` is when a failed one is tried again."""
 

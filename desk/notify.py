@@ -10,10 +10,10 @@ import logging
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from desk.settings import NotifyUrl
+from engine.record import record
 from providers.errors import AppError
 
 log = logging.getLogger("marginline.desk")
@@ -24,7 +24,7 @@ _STATUS = re.compile(r"error=(\d{3})")
 _MAX_STUCK = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeliveryResult:
     """What became of one message: `ok` when every service took it; `detail` is one line without secrets."""
 

@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from desk.events import Idled, Linked
 from desk.intake import Intake
 from desk.sources import PRICES
 from desk.supervision import pump
+from engine.record import record
 from providers.ports import LinkChange, PriceFeed, PriceTick
 
 NOTHING_TO_QUOTE = "quotes no asset of the accounts"
 _WAITING = "waits for the accounts"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Stream:
     """A running subscription; its `scope` ends it when it is to cover more."""
 

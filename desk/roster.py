@@ -6,7 +6,7 @@ prices. A snapshot that nobody looks at costs no more at 10,000 accounts than at
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from operator import is_
 
@@ -15,12 +15,13 @@ from engine.accounts import Account
 from engine.assess import market_side, with_market
 from engine.assessment import Assessment
 from engine.prices import AssetPrice, Consensus, OracleLeg, OraclePrice
+from engine.record import record
 
 BPS = Decimal(10_000)
 Band = tuple[Decimal, Decimal]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Market:
     """Prices at one moment, as the engine takes them; never changed once a snapshot holds it."""
 
@@ -51,7 +52,7 @@ class LiveAccounts(Mapping[str, AccountState]):
         return name in self._states
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Looked:
     """The last look at one account: the state it was composed from, the consensus it followed, the result."""
 

@@ -1,17 +1,18 @@
 """What the desk is told at start: ladders, venues, budgets, alerting. Built by the composition root, never changed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from engine.accounts import Account, Kind
 from engine.alerts import AlertPolicy
+from engine.record import record
 from engine.severity import DEFAULT_LADDERS, Ladder
 
 NotifyUrl = str | Callable[[], str]
 """An Apprise URL, or a callable that resolves its reference when something is sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeskSettings:
     """How the desk judges, and when it calls something stale.
 

@@ -1,17 +1,18 @@
 """One immutable picture of everything the desk knows: the only thing that screens and JSON commands consume."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from engine.accounts import Account
 from engine.alerts import Alert
 from engine.assessment import Assessment
 from engine.prices import AssetPrice, Consensus
+from engine.record import record
 from providers.ports import LinkState
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountState:
     """One account with its assessment and the age of what it rests on.
 
@@ -30,7 +31,7 @@ class AccountState:
     health_history: tuple[tuple[int, float | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssetState:
     """One asset: the shared price entry, what the venues agree on, and divergence from the oracle in bps."""
 
@@ -40,7 +41,7 @@ class AssetState:
     divergence_bps: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourceState:
     """One source: `kind` is "account", "prices", "history" or "notify".
 
@@ -57,7 +58,7 @@ class SourceState:
     is_unauthorised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     """Everything at `taken_at_ns`. `sequence` rises by one with each. `simulated` is the scenario's name or empty.
 

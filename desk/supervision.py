@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from engine.record import record
 from providers.errors import ProviderError, RateLimited, Refused
 
 log = logging.getLogger("marginline.desk")
@@ -16,7 +16,7 @@ _STEADY_S = 60.0
 _BATCH = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pauses:
     """How long to wait before the next try: after the n-th failure in a row, and after a refusal."""
 

@@ -6,7 +6,6 @@ last digit at the same block and timestamp. Source: GenericLogic of aave-v3-core
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from engine.aave_math import (
     AaveVersion,
@@ -20,11 +19,12 @@ from engine.aave_math import (
     ray_mul_floor,
     wad_div,
 )
+from engine.record import record
 
 NO_DEBT = 2**256 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveReserve:
     """One reserve as read: its configuration word taken apart, its indexes, its oracle price.
 
@@ -56,7 +56,7 @@ class AaveReserve:
         return int(10**self.decimals)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveEMode:
     """The efficiency mode that the user is in.
 
@@ -77,7 +77,7 @@ class AaveEMode:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveHolding:
     """What the user has in one reserve: scaled balances and the two bits of the user's configuration word.
 
@@ -94,7 +94,7 @@ class AaveHolding:
     debt_balance: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveUser:
     """One user of one pool at one block, at its `timestamp_s`; `base_unit` is the oracle's `BASE_CURRENCY_UNIT`."""
 
@@ -111,7 +111,7 @@ class AaveUser:
         return self.version < AaveVersion.V3_7 and len(enabled) == 1 and enabled[0].debt_ceiling != 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveAccountData:
     """The six values of `getUserAccountData`; `health_factor_wad` is 2**256-1 without debt, as on chain."""
 
@@ -123,7 +123,7 @@ class AaveAccountData:
     health_factor_wad: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AaveLeg:
     """One holding reduced to what depends on prices only: current balances, and the weights that apply to it.
 

@@ -3,8 +3,6 @@
 Source: LiquidationLogic of aave-v3-core 1.19 and of aave-v3-origin at v3.2 to v3.7.
 """
 
-from dataclasses import dataclass
-
 from engine.aave import AaveLeg
 from engine.aave_math import (
     WAD,
@@ -17,6 +15,7 @@ from engine.aave_math import (
     percent_mul_ceil,
     percent_mul_floor,
 )
+from engine.record import record
 
 CLOSE_FACTOR_HEALTH_WAD = 95 * WAD // 100
 CLOSE_FACTOR_BPS = 5_000
@@ -25,7 +24,7 @@ FULL_CLOSE_BELOW_BASE = 2_000 * 10**8
 LEAST_LEFTOVER_BASE = 1_000 * 10**8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LiquidationTerms:
     """What a call depends on: prices and values in the oracle's base unit, balances in the tokens' smallest units."""
 
@@ -53,7 +52,7 @@ class LiquidationTerms:
         return debt * self.debt_price // self.debt_unit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LiquidationSplit:
     """One call's outcome in token units; `leaves_dust` means that the contract reverts with MustNotLeaveDust."""
 

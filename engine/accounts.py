@@ -4,12 +4,13 @@ Amounts, prices and ratios are `Decimal`; time is integer UTC nanoseconds (`_ns`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from engine.prices import OraclePrice
+from engine.record import record
 
 
 class Kind(StrEnum):
@@ -27,7 +28,7 @@ class MarginMode(StrEnum):
     ISOLATED = "isolated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collateral:
     """An asset that backs a loan.
 
@@ -44,7 +45,7 @@ class Collateral:
     liquidation_bonus: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Debt:
     """An asset owed; `borrow_rate` is an annual fraction, continuously compounded."""
 
@@ -53,7 +54,7 @@ class Debt:
     borrow_rate: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tier:
     """One maintenance tier: from `notional_floor` on, maintenance = notional x `maintenance_rate` - `deduction`."""
 
@@ -62,7 +63,7 @@ class Tier:
     deduction: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Position:
     """A perp or broker position.
 
@@ -106,7 +107,7 @@ class Ledger(Protocol):
         """Return what the owner loses in quote currency when the first liquidation call takes all it may."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VenueReport:
     """What the venue or contract itself says of the account, kept beside our own figures for comparison."""
 
@@ -115,7 +116,7 @@ class VenueReport:
     maintenance_requirement: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """One account: an Aave user in one market, a venue's cross account, one isolated position, a broker account.
 

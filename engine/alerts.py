@@ -5,11 +5,12 @@ or `None` (it isn't); `advance` carries the alert of one key from its last state
 every state change.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 
 from engine.assessment import Assessment, Due, Severity
+from engine.record import record
 from engine.severity import rank
 
 _SECOND = 1_000_000_000
@@ -33,7 +34,7 @@ class AlertPhase(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alert:
     """One alert. `key` identifies the condition (rule and subject); `text` is one plain line, current while it fires.
 
@@ -68,7 +69,7 @@ class Alert:
         return self.phase is not AlertPhase.RESOLVED
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AlertPolicy:
     """When alerts ring and how long they linger.
 
@@ -94,7 +95,7 @@ class AlertPolicy:
                 return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Condition:
     """Something true now that its owner must hear of; `last_known` lets an unknown severity rank as what it hides."""
 

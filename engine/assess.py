@@ -5,7 +5,7 @@ re-runs only the second. `assess` is both. Every field's meaning: DESIGN 6.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 
 from engine.accounts import Account, Kind
@@ -17,6 +17,7 @@ from engine.liquidation import ledger_points, liquidation_points, uniform_shock
 from engine.market import WAD, WIDE, MarketSide, market_side
 from engine.oracle import lateness
 from engine.prices import AssetPrice, Consensus
+from engine.record import record
 from engine.severity import DEFAULT_LADDERS, Ladder, judge, rank
 from engine.solvency import ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
 
@@ -26,7 +27,7 @@ TRIGGERS: Mapping[Kind, str] = {Kind.LOAN: "oracle", Kind.PERP: "mark", Kind.BRO
 ROOT_OF_YEAR = Decimal(365).sqrt()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Judged:
     """What solvency says at trigger prices; `why` is the reason when it says nothing."""
 

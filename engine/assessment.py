@@ -1,11 +1,12 @@
 """The answers that every kind of account gives: the shape of `risk --json` and of every screen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.accounts import Kind
+from engine.record import record
 
 
 class Severity(StrEnum):
@@ -41,7 +42,7 @@ class Method(StrEnum):
     ESTIMATED = "estimated"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LiquidationPoint:
     """Where one asset alone liquidates: price (quote per base), distance (positive fraction), direction.
 
@@ -53,7 +54,7 @@ class LiquidationPoint:
     direction: Direction | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CostOfDebt:
     """Annual rate of the debt, cost `per_day` (quote), `net_carry` as a yearly fraction of equity (+ earns)."""
 
@@ -62,7 +63,7 @@ class CostOfDebt:
     net_carry: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarketHealth:
     """Health with every trigger price replaced by the venues' consensus.
 
@@ -74,7 +75,7 @@ class MarketHealth:
     assumed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OracleUpdate:
     """A print that is due: why, and the price it will carry."""
 
@@ -82,7 +83,7 @@ class OracleUpdate:
     price: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NextOracleHealth:
     """Health after every due oracle print; equals the present health when none is due."""
 
@@ -90,7 +91,7 @@ class NextOracleHealth:
     updates: Mapping[str, OracleUpdate] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assessment:
     """Everything the engine says of one account at one moment; see DESIGN 6 for each field's meaning.
 

@@ -1,14 +1,15 @@
 """Gross values of an account at its trigger prices: collateral, debt, equity, leverage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from engine.accounts import Account, Kind
+from engine.record import record
 from engine.solvency import ZERO
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Balances:
     """Values in quote currency; `None` with a reason in `missing` where a price is lacking.
 

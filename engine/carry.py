@@ -5,18 +5,18 @@ Rates are annual fractions on a 365-day year. Days are estimated in float: they 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.accounts import Account, Kind
 from engine.assessment import CostOfDebt
+from engine.record import record
 from engine.solvency import ZERO
 
 DAYS = 365
 HORIZON_YEARS = 10_000.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Carry:
     """Cost of debt and days of interest until health 1, with the reasons of what could not be told by field."""
 
@@ -25,7 +25,7 @@ class Carry:
     missing: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Growth:
     """A value in quote currency that compounds continuously at an annual `rate`."""
 

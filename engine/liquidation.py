@@ -6,17 +6,17 @@ those kinks finds the exact first crossing, for the whole account at once and ne
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.accounts import Ledger
 from engine.assessment import Direction, LiquidationPoint
+from engine.record import record
 from engine.solvency import ZERO, Exposure, Solvency
 
 ONE = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Kink:
     """At `factor` the margin's level and slope change by these amounts, in the direction of the walk."""
 
@@ -25,7 +25,7 @@ class _Kink:
     slope: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Ray:
     """Margin = level + slope x factor around factor 1, with the kinks met on the way down and on the way up."""
 

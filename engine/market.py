@@ -4,20 +4,21 @@ It runs on every market tick, so it takes a consensus already made and touches n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Context, Decimal
 
 from engine.accounts import Account, Kind
 from engine.assessment import MarketHealth, NextOracleHealth, OracleUpdate
 from engine.oracle import divergence_bps, market_price, next_print
 from engine.prices import AssetPrice, Consensus
+from engine.record import record
 from engine.solvency import Solvency, gap, oracle_of, solvency_of, trigger_prices
 
 WIDE = Context(prec=120)
 WAD = 18
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarketSide:
     """`at_market` and `at_next_oracle` of an assessment; where one is `None` for want of input, `missing` says why."""
 

@@ -5,12 +5,12 @@ docs.chain.link, read 2026-11). Legs of a composite price print at different tim
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
 from engine.assessment import Due
 from engine.prices import AssetPrice, Consensus, OracleLeg, OraclePrice
+from engine.record import record
 
 BPS = Decimal(10_000)
 GRACE_SHARE = Decimal("0.1")
@@ -26,7 +26,7 @@ class MarketPrice(NamedTuple):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NextPrint:
     """The next print of one asset's oracle: `due` is `None` when none is due, and `price` then the present one.
 

@@ -1,17 +1,18 @@
 """A portfolio, and how it is written as a `marginline.portfolio/1` document; `engine.document` reads it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from engine.accounts import Account, Collateral, Kind, Position
 from engine.prices import AssetPrice, OraclePrice
+from engine.record import record
 from engine.rendering import PORTFOLIO_SCHEMA, SECOND_NS, plain, timestamp
 
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Portfolio:
     """Accounts and prices at one moment, `as_of_ns` in UTC epoch nanoseconds."""
 

@@ -1,11 +1,13 @@
 """Prices as the engine sees them: a trigger price with its provenance, and venue quotes beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
+from engine.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Quote:
     """One venue's best bid and ask in quote currency, and when we received it.
 
@@ -23,7 +25,7 @@ class Quote:
         return (self.bid + self.ask) / 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OracleLeg:
     """One factor of a composite oracle price; the price is the product of its legs.
 
@@ -39,7 +41,7 @@ class OracleLeg:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OraclePrice:
     """The price that liquidates, and where it comes from.
 
@@ -64,7 +66,7 @@ class OraclePrice:
         return Decimal(self.as_of_ns - self.updated_at_ns) / 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssetPrice:
     """All that is known of one asset's price. `volatility` is annualised on 365 days (0.62 = 62 %)."""
 
@@ -74,7 +76,7 @@ class AssetPrice:
     stable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Consensus:
     """What the venues agree on, and who was left out and why (`excluded`: venue -> reason).
 

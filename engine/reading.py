@@ -7,9 +7,10 @@ what stands there (bounded and inert) and what to do.
 import json
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+
+from engine.record import record
 
 MAX_BYTES = 16_000_000
 MAX_DIGITS = 80
@@ -40,7 +41,7 @@ class _Object(dict[str, object]):
     repeated: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _BadNumber:
     """A number that JSON allows to be written but that we refuse to hold."""
 
@@ -104,7 +105,7 @@ def read_json(text: str | bytes) -> "Node":
     return Node("", value)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One JSON value and its path; each reader returns the value or raises `DocumentError` naming the path."""
 

@@ -5,9 +5,11 @@ whether a rescue would land, read at one moment). Nothing here signs or sends.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
+
+from engine.record import record
 
 
 class Means(StrEnum):
@@ -21,7 +23,7 @@ class Means(StrEnum):
     DEPOSIT = "deposit"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """What a rescue must reach: a health factor, or a distance to the nearest liquidation; exactly one is set."""
 
@@ -33,7 +35,7 @@ class Target:
             raise ValueError("a target is either a health factor or a distance")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Facility:
     """What the venue or protocol lets one do with one asset for this account, as read with it.
 
@@ -54,7 +56,7 @@ class Facility:
     liquidation_threshold: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Funds:
     """What a rescuer holds of one asset: `source` is for people ("rescue 0x12..ab", "spot"), `owner` for machines.
 
@@ -71,7 +73,7 @@ class Funds:
     is_owner: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tariff:
     """What one means costs and how long it takes to land; `None` is unknown. `gas_asset_needed` is in the gas coin."""
 
@@ -80,7 +82,7 @@ class Tariff:
     gas_asset_needed: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     """Everything beyond account and prices that decides whether a rescue lands, read at one moment.
 
@@ -99,7 +101,7 @@ class Standing:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HealthPath:
     """Health factors: now, after the rescue, after it at the market, and after a further 10 % fall; `None` unknown."""
 
@@ -109,7 +111,7 @@ class HealthPath:
     after_minus_10pct: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Option:
     """One alternative of a plan. `amount` is in whole tokens of `asset` (base quantity for `REDUCE`).
 
@@ -140,7 +142,7 @@ class Option:
         return not self.blockers
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """Alternatives that reach `target` for one account, best first, and what is lost if nothing is done.
 

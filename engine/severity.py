@@ -5,11 +5,11 @@ flap: 2 % above for health, 10 % above for distance. Liquidatable is a fact (hea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Context, Decimal
 
 from engine.accounts import Kind
 from engine.assessment import Severity
+from engine.record import record
 
 HEALTH_LEAVE = Decimal("1.02")
 DISTANCE_LEAVE = Decimal("1.10")
@@ -20,7 +20,7 @@ _SHOWN = Decimal("0.0001")
 _WIDE = Context(prec=400, rounding=ROUND_FLOOR)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ladder:
     """Enter thresholds of watch, warn and danger, strictly falling; `None` when that measure does not count.
 

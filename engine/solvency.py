@@ -10,16 +10,16 @@ Formulas: DESIGN 2 and 6; Aave `GenericLogic`, Hyperliquid and Binance USD-M liq
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.accounts import Account, Kind, Position, Tier
 from engine.prices import AssetPrice, OraclePrice
+from engine.record import record
 
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Curve:
     """The maintenance that one tiered position asks for, `size` being its absolute quantity."""
 
@@ -43,7 +43,7 @@ class Curve:
         return notional * (tier.maintenance_rate + self.fee_rate) - tier.deduction
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exposure:
     """How one asset enters solvency: per unit of price `weight` adds to cover and `owed` to the requirement."""
 
@@ -60,7 +60,7 @@ class Exposure:
         return margin
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Solvency:
     """What an account has and what it must cover, as functions of prices; liquidatable when cover < requirement.
 

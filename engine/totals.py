@@ -1,19 +1,20 @@
 """Sums over all accounts, in US dollars: a total with a missing part is `None` with a reason, never a partial sum."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from engine.accounts import Account, Kind, Position
 from engine.assessment import Assessment, Severity
 from engine.prices import AssetPrice
+from engine.record import record
 from engine.solvency import ZERO, Curve, trigger_prices
 
 AT_PAR: frozenset[str] = frozenset({"USDC", "USDT"})
 """Quote currencies that count as one dollar where no price of them is known; they are then listed under `assumed`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FirstLiquidated:
     """The account that a common fall of all non-stable assets reaches first; 0 when it is liquidatable already."""
 
@@ -21,7 +22,7 @@ class FirstLiquidated:
     uniform_fall: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Totals:
     """What all accounts come to, in US dollars.
 
@@ -41,7 +42,7 @@ class Totals:
     assumed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Leg:
     """One leg's signed value and the margin its own account asks for it, in quote currency; `None` when unknown."""
 

@@ -6,12 +6,13 @@ TOML in the user's config directory; a flag wins over a `MARGINLINE_*` variable,
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine.accounts import Kind
+from engine.record import record
 from engine.severity import DEFAULT_LADDERS, Ladder
 from marginline.secrets import SCHEMES, is_reference, resolve
 from marginline.toml_table import Table, load_table
@@ -44,7 +45,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
 _KEYLIKE = re.compile(r"^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{24,}$")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VenueConfig:
     """Overrides of one price venue; `None` keeps the adapter's default."""
 
@@ -54,7 +55,7 @@ class VenueConfig:
     tls_ca: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountConfig:
     """One `[[account]]` as written; URLs may still be references. `described` holds a manual account's own tables."""
 
@@ -84,7 +85,7 @@ class AccountConfig:
     described: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Caps on money actions, in USD and minutes; `None` means not set."""
 
@@ -93,7 +94,7 @@ class Limits:
     arm_minutes: int = 15
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UiConfig:
     """How the dashboard looks."""
 
@@ -105,7 +106,7 @@ class UiConfig:
     bell: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Config:
     """A whole, valid config."""
 

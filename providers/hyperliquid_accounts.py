@@ -5,18 +5,19 @@ unified account the states of the dexes tell positions and requirements, while t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 
 from engine.accounts import Account, Kind, MarginMode, Position, VenueReport
 from engine.prices import OraclePrice
+from engine.record import record
 from providers.hyperliquid_wire import VENUE, AccountMode, DexState, Held, Market, MarketPush, Universe, flat_tier
 
 COLLATERAL = "USDC"
 _ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Picture:
     """All that is known of one user at one moment, by dex ("" is the main one). `spot` is total balance by coin."""
 

@@ -6,13 +6,13 @@ lack fields, new servers add some: everything but a position's coin and size is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
 from engine.accounts import Tier
+from engine.record import record
 from providers.errors import Malformed
 from providers.http import decode
 from providers.margin_tiers import continuous_tiers
@@ -35,7 +35,7 @@ class AccountMode(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Market:
     """One coin's rules and present prices. `funding_rate` is annual; `tiers` is empty when they are unknown."""
 
@@ -45,7 +45,7 @@ class Market:
     funding_rate: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Held:
     """One open position as the venue reports it. `raw_usd` is an isolated position's cash, negative for a long."""
 
@@ -60,7 +60,7 @@ class Held:
     max_leverage: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DexState:
     """A user's clearinghouse on one dex. `cross_value` includes unrealised profit; `None` when it was not reported."""
 
@@ -74,7 +74,7 @@ class DexState:
         return not self.held and not self.cross_value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StatePush:
     """A clearinghouse state that arrived by WebSocket."""
 
@@ -82,7 +82,7 @@ class StatePush:
     state: DexState
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarketPush:
     """A coin's prices that arrived by WebSocket."""
 
@@ -179,7 +179,7 @@ class _ContextData(msgspec.Struct, frozen=True):
     ctx: _Context
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Universe:
     """The markets of one dex by coin, and whether its collateral is USDC."""
 

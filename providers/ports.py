@@ -5,13 +5,14 @@ only `Refused`/`Unauthorised` (asking again is useless) or `asyncio.CancelledErr
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from engine.accounts import Account, Kind
 from engine.prices import OraclePrice
+from engine.record import record
 
 
 class LinkState(StrEnum):
@@ -24,7 +25,7 @@ class LinkState(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkChange:
     """A source's link changed; `detail` is one line for a human, `retry_at_ns` when the next try is due.
 
@@ -41,7 +42,7 @@ class LinkChange:
     is_unauthorised: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PriceTick:
     """One venue's quote of one of our assets. `quote_currency` is what the venue quotes in ("USD", "USDT", "USDC")."""
 
@@ -53,7 +54,7 @@ class PriceTick:
     quote_currency: str = "USD"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reading:
     """All accounts of one configured account, read at one moment (one block for a chain).
 
@@ -118,7 +119,7 @@ class HistorySource(Protocol):
         """Return daily closes, oldest first; raises `ProviderError`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProviderInfo:
     """What one adapter reads and does; `providers` prints the matrix of these.
 
@@ -135,7 +136,7 @@ class ProviderInfo:
     settings: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VenueOptions:
     """Settings of a price venue; `None` means the adapter's own default."""
 
@@ -145,7 +146,7 @@ class VenueOptions:
     tls_ca: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OracleRule:
     """A feed's update rule that the user states, because no chain tells it."""
 
@@ -153,7 +154,7 @@ class OracleRule:
     heartbeat_s: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountOptions:
     """One `[[account]]`, references resolved where the adapter needs them at read time.
 

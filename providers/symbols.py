@@ -5,8 +5,8 @@ that a venue lists itself are here: an asset is never priced by a cousin (no `st
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from engine.record import record
 from providers.errors import Refused
 
 _MAJORS = "BTC ETH SOL XRP LINK AVAX POL DOGE ARB OP AAVE UNI LTC ADA DOT LDO CRV COMP ENS PENDLE"
@@ -25,7 +25,7 @@ _LISTED: Mapping[str, tuple[str, str, str]] = {
 _SAME = {"USD₮0": "USDT", "USD₮": "USDT", "USDT0": "USDT", "WETH": "ETH"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Market:
     """One market of a venue: our asset, the venue's symbol, the currency it quotes in."""
 

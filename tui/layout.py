@@ -1,7 +1,8 @@
 """How much room each pane of the main screen gets: size classes, and rows by terminal height."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from engine.record import record
 
 _BARS = 2
 _FOOT = 2
@@ -18,7 +19,7 @@ class SizeClass(StrEnum):
     LARGE = "large"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rows:
     """Heights of the account table and of the selection below it; the lower panes take the rest."""
 

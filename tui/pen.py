@@ -6,6 +6,8 @@ A style is a small integer; 0 is the terminal's default. SGR parameters: ECMA-48
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from engine.record import record
+
 _SWITCHES: dict[str, tuple[int, str]] = {
     "1": (1, "22"),
     "2": (2, "22"),
@@ -21,7 +23,7 @@ _SEEN_ON_BLANKS = 8 | 32 | 128
 _BOLD_OR_DIM = 1 | 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ink:
     """What one style means: a bit set of attributes, and the SGR parameters of its colours ("" = default)."""
 

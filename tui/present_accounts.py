@@ -1,12 +1,12 @@
 """Accounts as table rows. Rows are kept: an account that did not change is the same object again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Kind
 from engine.assessment import Assessment, Severity
+from engine.record import record
 from tui import numbers, words
 from tui.view import Frame, Sort
 from widgets.accounts import AccountRow, Accounts
@@ -26,7 +26,7 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Kept:
     state: AccountState
     age: str

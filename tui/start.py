@@ -1,13 +1,12 @@
 """The way into the dashboard for the command line: decides what must precede Textual, then imports and runs the app."""
 
-from dataclasses import dataclass
-
+from engine.record import record
 from tui import environment
 from tui.desk_like import DeskLike
 from tui.view import UiSettings
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """How a dashboard ended: the command that the user chose to go on with, if any, and an exit code."""
 

@@ -5,16 +5,17 @@ terminal's own 16 colours, and `mono` attributes only: reverse, bold and dim car
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from textual.theme import Theme
 
+from engine.record import record
 from widgets.tones import Tone
 
 DEFAULT_THEME = "deep"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """A theme's colours by tone and ground; `attributes` are added to a tone's text."""
 

@@ -1,11 +1,12 @@
 """What the user chose and what the screens are told: settings, view state, and the frame that presenters read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Account, Kind
+from engine.record import record
 from engine.severity import DEFAULT_LADDERS, Ladder
 
 
@@ -20,7 +21,7 @@ class Sort(StrEnum):
     NAME = "name"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UiSettings:
     """How the dashboard looks and behaves; made by the command line.
 
@@ -50,7 +51,7 @@ class UiSettings:
         return own or self.ladders.get(account.kind) or DEFAULT_LADDERS[account.kind]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """What the user chose. `frozen_for_ns` is how long the screen has been frozen, `None` while it is not.
 
@@ -68,7 +69,7 @@ class View:
     notice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """Everything a presenter may look at: one snapshot, one view, and the order in which accounts are shown.
 

@@ -1,12 +1,12 @@
 """The table of accounts: worst first, one line each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from textual.reactive import reactive
 
 from engine.assessment import Severity
+from engine.record import record
 from widgets.columns import Column, Layout, arrange, number_column, right_column, text_column
 from widgets.gauges import Gauge, Spark, gauge, spark
 from widgets.lines import Spans
@@ -14,7 +14,7 @@ from widgets.rowlist import RowList
 from widgets.tones import BLANK, Cell, Ground, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccountRow:
     """One account as text; an empty cell does not apply. `key` is the account's name and identifies the row.
 
@@ -44,7 +44,7 @@ class AccountRow:
     cost: Cell = BLANK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accounts:
     """All rows in the order to be painted; the table never sorts. `sorted_by` is the header to emphasise, or empty.
 

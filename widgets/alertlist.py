@@ -1,18 +1,19 @@
 """Alerts, newest first as the presenter orders them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.columns import Column, Layout, arrange, right_column, text_column
 from widgets.lines import Spans
 from widgets.rowlist import RowList
 from widgets.tones import BLANK, Cell, Ground, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AlertRow:
     """One alert: `time` as HH:MM:SS (narrow lists show HH:MM), who, what, how it was sent, where it stands."""
 
@@ -25,7 +26,7 @@ class AlertRow:
     state: Cell = BLANK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alerts:
     """All alerts in order; `nothing` is shown instead when there are none."""
 

@@ -1,16 +1,16 @@
 """One-line bars: what the program is doing, the verdict, the sources, the keys, and a section's titled rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.lines import LineWidget, Span, Spans, fitted, length, spans_of
 from widgets.tones import Ground, Phrase, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bar:
     """Phrases from the left and phrases pinned to the right; what does not fit goes whole, by rank."""
 
@@ -19,7 +19,7 @@ class Bar:
     ground: Ground = Ground.NONE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     """A section's title on a rule, a note at its right end, and whether the section has the focus."""
 

@@ -1,9 +1,9 @@
 """Columns of a table: which of them a width shows, and how a row becomes spans."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from engine.record import record
 from widgets.glyphs import clean, fit, number, right
 from widgets.lines import Span, Spans, fitted
 from widgets.tones import FILLED, Cell, Ground, Tone
@@ -12,7 +12,7 @@ Row = TypeVar("Row")
 Paint = Callable[[Row, int], tuple[tuple[str, Tone], ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Column(Generic[Row]):
     """One column: `width` cells from `from_width` on; `grow` more where the table has room to spare.
 
@@ -67,7 +67,7 @@ def _number(cell: Cell, room: int) -> tuple[tuple[str, Tone], ...]:
     return _one(right, cell, room)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout(Generic[Row]):
     """The columns that a width shows, each with its place: (column, first cell, width)."""
 

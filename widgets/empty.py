@@ -1,16 +1,16 @@
 """What a screen without accounts says: what to do first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.glyphs import clean, fit
 from widgets.lines import LineWidget, Span, Spans, fitted, length
 from widgets.tones import Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Choice:
     """A key, the command behind it, and what it does."""
 
@@ -19,7 +19,7 @@ class Choice:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Empty:
     """A headline, one explaining line, the choices and a closing line."""
 

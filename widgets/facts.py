@@ -1,18 +1,18 @@
 """Legs of an account, labelled facts, and plain lines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.columns import Column, Layout, arrange, number_column, right_column, text_column
 from widgets.glyphs import clean, fit
 from widgets.lines import LineWidget, Span, Spans, fitted, length, spans_of
 from widgets.tones import BLANK, Cell, Line, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LegRow:
     """One collateral (+), debt (-) or position; `leg` holds sign and asset (`+ ETH`)."""
 
@@ -25,7 +25,7 @@ class LegRow:
     age: Cell = BLANK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Legs:
     """All legs in order. `threshold_header` names the fourth column: `THRESH` for loans, `MAINT` for perps."""
 
@@ -34,7 +34,7 @@ class Legs:
     nothing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fact:
     """A label and its value; the value is right-aligned."""
 
@@ -42,14 +42,14 @@ class Fact:
     value: Line
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FactList:
     """Facts, one line each."""
 
     rows: tuple[Fact, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """Lines as they are, from the left, cropped at the right."""
 

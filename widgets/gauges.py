@@ -1,7 +1,6 @@
 """Small charts that fit a table's cell: room to the line, a day of health, divergence, heartbeat."""
 
-from dataclasses import dataclass
-
+from engine.record import record
 from widgets.glyphs import LEVELS
 from widgets.tones import Tone
 
@@ -11,7 +10,7 @@ SPAN = 1.6
 """A divergence bar shows this many of its feed's deviation thresholds to each side."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gauge:
     """How full: `fraction` 0 to 1 (clamped), in `tone`."""
 
@@ -19,7 +18,7 @@ class Gauge:
     tone: Tone = Tone.MUTED
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spark:
     """A series from old to new, each 0 to 1 (clamped); `None` is a gap."""
 
@@ -27,7 +26,7 @@ class Spark:
     tone: Tone = Tone.MUTED
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Divergence:
     """Market against oracle in bps (+ = market above), on a scale of 1.6 x the feed's own `deviation_bps`.
 

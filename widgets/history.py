@@ -1,16 +1,16 @@
 """Health over time, with the floor at 1.00, where liquidation begins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.glyphs import clean, crop, fit, width_of
 from widgets.lines import LineWidget, Span, Spans, fitted
 from widgets.tones import Ground, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Threshold:
     """A ladder rung: below `level` the edge takes `tone`; `label` is written at its dashes when not empty."""
 
@@ -19,7 +19,7 @@ class Threshold:
     tone: Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class History:
     """Health by time between `start_ns` and `end_ns`.
 

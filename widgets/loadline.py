@@ -1,18 +1,18 @@
 """The load line: a price scale with the line that must not be crossed and the prices above it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from textual.reactive import reactive
 
 from engine.assessment import Direction
+from engine.record import record
 from widgets.glyphs import clean, crop, width_of
 from widgets.lines import LineWidget, Span, Spans, fitted
 from widgets.tones import Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """A price on the scale: its letter (`O`, `M`, `N`), its name, its price as text and as a coordinate."""
 
@@ -23,7 +23,7 @@ class Mark:
     tone: Tone = Tone.STRONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scale:
     """Where the line is and which prices stand beside it; the first mark is the trigger price.
 

@@ -1,11 +1,11 @@
 """Prices: what liquidates, what the venues agree on, how far apart they are, and when the oracle prints next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from textual.reactive import reactive
 
+from engine.record import record
 from widgets.columns import Column, Layout, arrange, number_column, right_column, text_column
 from widgets.gauges import Divergence, Gauge, divergence_bar, divergence_heading, gauge
 from widgets.glyphs import clean
@@ -14,7 +14,7 @@ from widgets.rowlist import RowList
 from widgets.tones import BLANK, Cell, Ground, Tone
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PriceRow:
     """One asset. `heartbeat` fills as the feed's heartbeat elapses; `heartbeat_label` is its length, or `none`."""
 
@@ -32,7 +32,7 @@ class PriceRow:
     note: Cell = BLANK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prices:
     """All assets in order; `nothing` is shown instead when there are none."""
 
@@ -40,7 +40,7 @@ class Prices:
     nothing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QuoteRow:
     """One quote of an asset: a venue, the oracle or the next print. `low` is the bid or the source, `high` the ask."""
 
@@ -53,7 +53,7 @@ class QuoteRow:
     state: Cell = BLANK
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quotes:
     """All quotes of one asset in order; `nothing` is shown instead when there are none."""
 

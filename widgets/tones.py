@@ -13,13 +13,13 @@ A theme that has none of them is painted from Textual's own variables, so every 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from rich.style import Style
 from textual.color import Color
 
 from engine.assessment import Severity
+from engine.record import record
 
 
 class Tone(StrEnum):
@@ -65,7 +65,7 @@ SEVERITY_TONES: Mapping[Severity, Tone] = {
 """The tone that a severity takes where it is coloured at all; `SAFE` has no colour."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cell:
     """A piece of text and what it means. The text is sanitised again when painted: it can hold anything."""
 
@@ -80,7 +80,7 @@ Line = tuple[Cell, ...]
 """Cells painted one after the other, without gaps."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Phrase:
     """Cells that stay or go as one. Where room is short, the highest `rank` goes first, and of equals the last."""
 
@@ -121,7 +121,7 @@ _GROUND_FALLBACKS: Mapping[Ground, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Palette:
     """Every tone and ground as a Rich style; made once per theme by `palette`."""
 

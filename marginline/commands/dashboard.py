@@ -2,10 +2,10 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.record import record
 from marginline.exits import Exit
 from providers.errors import ConfigError
 from tui import environment
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 THEMES = ("deep", "light", "contrast", "cvd", "ansi", "mono")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """What the options say about the screen; `None` = not said."""
 

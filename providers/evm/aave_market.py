@@ -1,10 +1,11 @@
 """One Aave v3 market on one chain: its contracts found, its reserves named, and one user read from one block."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.aave import AaveAccountData, AaveEMode, AaveHolding, AaveUser
 from engine.aave_math import NEWEST_POOL_REVISION, AaveVersion, version_of_revision
+from engine.record import record
 from providers.errors import Malformed, Refused
 from providers.evm.aave_wire import (
     ReserveWire,
@@ -28,7 +29,7 @@ WRAPPED_NATIVE = {"WETH": "ETH", "WAVAX": "AVAX", "WPOL": "POL", "WMATIC": "POL"
 NATIVE_OF_CHAIN = {137: "POL", 43114: "AVAX", 100: "XDAI"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listed:
     """One reserve of the market: the token, our name for it, and its a/debt tokens (addresses lower case)."""
 
@@ -37,7 +38,7 @@ class Listed:
     wire: ReserveWire
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MarketContracts:
     """What the addresses provider leads to. `revision` is the pool's own; `reserves` are by reserve id."""
 
@@ -49,7 +50,7 @@ class MarketContracts:
     reserves: Mapping[int, Listed]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UserReading:
     """One user at one block: the engine's view, the contract's own figures, price sources by asset, extra answers."""
 

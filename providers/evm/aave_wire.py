@@ -5,17 +5,16 @@ configuration bits are ReserveConfigurationMap; two bits per reserve in the user
 collateral (UserConfiguration.sol). Every function raises `AbiError` for data that cannot be what it should be.
 """
 
-from dataclasses import dataclass
-
 from engine.aave import AaveAccountData, AaveEMode, AaveReserve
 from engine.aave_math import BPS
+from engine.record import record
 from providers.evm.abi import AbiError, address, text_at, words
 
 MAX_DECIMALS = 36
 MAX_PRICE_BITS = 128
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReserveWire:
     """One reserve as `getReserveData` tells it: the configuration taken apart, and its tokens (lower case)."""
 

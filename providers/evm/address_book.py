@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from engine.record import record
 from providers.errors import ConfigError
 from providers.ports import OracleRule
 
 DEFAULT_POLL_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chain:
     """What we know of a chain; `block_s` is its usual block time, `None` where blocks come on demand."""
 
@@ -25,7 +25,7 @@ class Chain:
     sequencer_feed: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Market:
     """A lending market: its addresses provider (lower case) names everything else on chain."""
 

@@ -9,11 +9,11 @@ The price itself is always the market's own oracle's; nothing here replaces it.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import StrEnum
 
 from engine.prices import OracleLeg, OraclePrice
+from engine.record import record
 from providers.evm.abi import AbiError, address, encode_call, signed, text, uint, words
 from providers.evm.address import shortened
 from providers.evm.address_book import feed_rule
@@ -50,7 +50,7 @@ class SourceKind(StrEnum):
     BARE = "bare"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Feed:
     """One Chainlink-style feed; `asset` is what it prices in USD, `None` when in something else."""
 
@@ -66,7 +66,7 @@ class Feed:
         return match.group(1).upper() if match else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """The price source of one reserve, taken apart once; `calls` and `price` then read it at any block."""
 
@@ -82,7 +82,7 @@ class Source:
         return (*rounds, (self.address, encode_call("isCapped()"))) if self.has_cap else rounds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Round:
     """A feed's latest answer; `None` fields where it had none that can be believed."""
 

@@ -5,8 +5,8 @@ figure of a reading can be older than another.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from engine.record import record
 from providers.errors import Malformed
 from providers.evm.abi import (
     ARB_SYS,
@@ -26,7 +26,7 @@ Call = tuple[str, bytes]
 """A target address and call data."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BlockAnswers:
     """What contracts answered at one block, in the order of the calls; `None` where a call failed or said nothing."""
 

@@ -8,10 +8,10 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.record import record
 from providers.errors import ConfigError, Malformed, ProviderError, RateLimited, Refused, Unreachable
 from providers.http import HttpTransport, checked_url, decode
 from providers.text import inert
@@ -27,7 +27,7 @@ _HEX = re.compile(r"0x[0-9a-fA-F]*")
 Request = tuple[str, Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RpcFault:
     """A node's answer to one request that failed: its code and its words, inert. `data` is a revert's data."""
 

@@ -4,15 +4,15 @@ Amounts are the simulation's own; thresholds, tiers and rates are of the size th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from engine.accounts import Collateral, Debt, MarginMode, Position, Tier
+from engine.record import record
 from providers.margin_tiers import continuous_tiers
 from providers.simulated.oracles import ARBITRUM, BASE, ETHEREUM, Chain
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoanPlan:
     """A loan of the cast at the start; amounts grow by their rates from then on."""
 
@@ -24,7 +24,7 @@ class LoanPlan:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PerpPlan:
     """A perp account of the cast at the start. `basis_bps` is how far its marks stand from the market."""
 
@@ -39,7 +39,7 @@ class PerpPlan:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrokerPlan:
     """A broker account of the cast at the start; its cash grows by `cash_rate`."""
 

@@ -1,11 +1,11 @@
 """Six price venues that quote the simulated market: each a little off, a little late, and at times not at all."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import floor
 from zlib import crc32
 
+from engine.record import record
 from providers.errors import Refused
 from providers.ports import LinkChange, PriceTick
 from providers.simulated.clock import SHORTEST_REST_S, SimulatedClock
@@ -34,7 +34,7 @@ _HALF_SPREAD_BPS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Venue:
     """One price venue: how it is off, how late it is, what it quotes in, and when a quote of it is too old."""
 

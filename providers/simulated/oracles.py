@@ -6,10 +6,11 @@ Ethereum are the published ones; the others are of the usual size.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from engine.prices import OracleLeg, OraclePrice
+from engine.record import record
 from providers.simulated.path import Prices, decimal_of
 from providers.simulated.scenarios import Scenario
 
@@ -21,7 +22,7 @@ _DECIDE_S = 12.0
 _NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FeedRule:
     """A feed's update rule, and its last print as the simulation starts: how old, how far above the market."""
 
@@ -31,7 +32,7 @@ class FeedRule:
     offset_bps: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chain:
     """A simulated chain: blocks every `block_s`, numbered from `first_block` at the start, and its price feeds."""
 
@@ -69,7 +70,7 @@ CHAINS = (ETHEREUM, ARBITRUM, BASE)
 _BEHIND = {"wstETH": "ETH", "WBTC": "BTC"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Print:
     price: float
     at_s: float

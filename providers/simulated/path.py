@@ -6,12 +6,12 @@ costs the same to ask for: nothing is stepped, so nothing can drift apart betwee
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from math import exp, pi, sin, sqrt
 from random import Random
 
+from engine.record import record
 from providers.simulated.scenarios import Scenario
 
 YEAR_S = 365 * 86_400
@@ -23,7 +23,7 @@ _OCTAVES = 21
 _VARIANCE_PER_S = 13.4
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssetShape:
     """One simulated asset: price at the start, weight on its common factor, own annual volatility, decimal places."""
 

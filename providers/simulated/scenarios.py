@@ -4,9 +4,11 @@ Times are simulated seconds since the start; before the start every scenario is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from math import inf
+
+from engine.record import record
 
 
 class Loss(StrEnum):
@@ -16,7 +18,7 @@ class Loss(StrEnum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outage:
     """A source is blind from `from_s` for `for_s`, again every `every_s` (0 = once)."""
 
@@ -35,7 +37,7 @@ class Outage:
         return at_s - into if into < self.for_s else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Move:
     """A fall by `depth` (fraction of the price) that starts at `from_s`, is complete after `over_s` and stays."""
 
@@ -49,7 +51,7 @@ class Move:
         return 1.0 - self.depth * done * done * (3.0 - 2.0 * done)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scenario:
     """One story. `oracles_silent` is the span without a single print; `rate_cap` is (from_s, fraction too low) of the
     staked-ether rate that the protocol reads; `debt_scale` makes an account of the cast tighter than in `calm`.
