@@ -166,7 +166,9 @@ def healths(frame: Frame) -> Text:
         second.append(Cell(shown, Tone.UNKNOWN if figure == numbers.UNKNOWN else tone))
         second.append(Cell(f"{rest:<{max(1, width - len(shown))}}", Tone.TEXT))
     lines.append((*second[:-1], Cell(second[-1].text.rstrip(), Tone.TEXT)))
-    lines.append((Cell("".join(f"{fit(said, width - 2)}  " for *_, said in columns).rstrip(), Tone.MUTED),))
+    lines.append(
+        (Cell("".join(f"{fit(said, width - 2)}  " for *_, said in columns[:-1]) + columns[-1][-1], Tone.MUTED),)
+    )
     return Text(tuple(lines))
 
 
