@@ -83,7 +83,8 @@ class UserWatch:
                 self._news.clear()
                 await self._news.wait()
                 continue
-            async with aclosing(stream(self._subscription(self._ws_url, wanted))) as items:
+            updates = stream(self._subscription(self._ws_url, wanted))
+            async with aclosing(updates) as items:
                 async for item in items:
                     if isinstance(item, LinkChange):
                         self._heed(item)
