@@ -98,7 +98,7 @@ def account_row(
     price = point.price if point is not None else None
     places = words.places_of(snapshot, state, asset) if asset else 0
     health = words.health_text(state)
-    tone = words.tone_of(severity) if assessment.has_debt else Tone.MUTED
+    tone = words.number_tone(severity) if assessment.has_debt else Tone.MUTED
     age_tone = Tone.MUTED if not is_stale else Tone.UNKNOWN if is_blackout else Tone.STALE
     return AccountRow(
         key=account.name,
@@ -144,7 +144,7 @@ def _next(assessment: Assessment, cell: Callable[[str], Cell], has_venues: bool)
 def _room(distance: Decimal | None, severity: Severity, is_stale: bool) -> Gauge | None:
     if distance is None:
         return None
-    tone = Tone.MUTED if is_stale or severity in (Severity.SAFE, Severity.UNKNOWN) else words.tone_of(severity)
+    tone = Tone.MUTED if is_stale or severity in (Severity.SAFE, Severity.UNKNOWN) else words.number_tone(severity)
     return Gauge(float(min(Decimal(1), distance / ROOM_SPAN)), tone)
 
 
@@ -171,5 +171,5 @@ def _spark(state: AccountState, now_ns: int, severity: Severity) -> Spark | None
     if not known:
         return None
     room = max(max(known) - 1, 0.1)
-    tone = Tone.MUTED if severity in (Severity.SAFE, Severity.UNKNOWN) else words.tone_of(severity)
+    tone = Tone.MUTED if severity in (Severity.SAFE, Severity.UNKNOWN) else words.number_tone(severity)
     return Spark(tuple(None if value is None else max(0.0, (value - 1) / room) for value in buckets), tone)

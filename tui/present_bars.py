@@ -124,7 +124,7 @@ def _sentence(frame: Frame, worst: AccountState, severity: Severity) -> Iterable
     tone = Tone.MUTED if severity is Severity.SAFE else words.tone_of(severity)
     mark = f"{words.GLYPHS[severity]:>2} {severity.value.upper()}"
     yield Phrase((Cell(mark, tone),), rank=-10)
-    health_tone = Tone.TEXT if severity is Severity.SAFE else tone
+    health_tone = Tone.TEXT if severity is Severity.SAFE else words.number_tone(severity)
     about = [Cell(assessment.name, Tone.STRONG), Cell(" "), Cell(words.health_text(worst), health_tone)]
     if assessment.has_debt:
         about.append(Cell(f" {assessment.trigger}", Tone.TEXT))

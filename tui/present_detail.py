@@ -111,7 +111,7 @@ def brief(frame: Frame) -> FactList:
 
 def _emphasis(state: AccountState) -> Tone:
     severity = words.severity_of(state)
-    return words.tone_of(severity) if severity in (Severity.DANGER, Severity.LIQUIDATABLE) else Tone.TEXT
+    return words.number_tone(severity) if severity in (Severity.DANGER, Severity.LIQUIDATABLE) else Tone.TEXT
 
 
 def _cells(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEXT) -> Line:
@@ -143,7 +143,7 @@ def healths(frame: Frame) -> Text:
     nearest = words.nearest_point(state)
     asset, point = nearest if nearest is not None else ("", None)
     places = words.places_of(snapshot, state, asset) if asset else 0
-    tone = words.tone_of(words.severity_of(state))
+    tone = words.number_tone(words.severity_of(state))
     columns = [(f"at {assessment.trigger}", words.health_text(state), *_at_trigger(frame, state, asset, point, places))]
     market = assessment.at_market
     figure = numbers.health(market.health_factor if market is not None else None) if assessment.has_debt else ""

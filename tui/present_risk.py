@@ -50,7 +50,7 @@ def _line(frame: Frame, state: AccountState) -> Line:
         Cell(f"{words.GLYPHS[severity]:>2} ", words.glyph(severity).tone),
         Cell(f"{fit(assessment.name, 16)} ", Tone.STRONG),
         Cell(f"{together:>11}", plain),
-        Cell(f"{words.health_text(state):>10}", words.tone_of(severity)),
+        Cell(f"{words.health_text(state):>10}", words.number_tone(severity)),
         Cell(right(alone, 24), plain),
         Cell(f"{lost:>16}", Tone.MUTED),
     )

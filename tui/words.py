@@ -38,6 +38,11 @@ def tone_of(severity: Severity) -> Tone:
     return SEVERITY_TONES[severity]
 
 
+def number_tone(severity: Severity) -> Tone:
+    """Return the tone of a severity's numbers and gauges: only glyph and word of what is liquidatable are filled."""
+    return Tone.DANGER if severity is Severity.LIQUIDATABLE else tone_of(severity)
+
+
 def glyph(severity: Severity) -> Cell:
     """Return the severity's glyph; a safe one is muted."""
     return Cell(GLYPHS[severity], Tone.MUTED if severity is Severity.SAFE else tone_of(severity))

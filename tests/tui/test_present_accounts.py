@@ -90,7 +90,7 @@ def test_a_health_just_below_one_never_reads_as_one() -> None:
     assert state.assessment.health_factor is not None
     assert Decimal("0.9996") < state.assessment.health_factor < 1
     shown = account_row(frames.snapshot(), state, "12s", False, False, True)
-    assert shown.health == Cell("0.999", Tone.LIQUIDATABLE)
+    assert shown.health == Cell("0.999", Tone.DANGER)
     assert shown.glyph == Cell("X", Tone.LIQUIDATABLE)
     assert shown.distance.text == "0.0"
 
