@@ -25,7 +25,7 @@ bench: $(VENV)/.dev $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks
 
 screenshots: $(VENV)/.dev
-	$(BIN)/python screenshots/make.py
+	PYTHONPATH=. $(BIN)/python screenshots/make.py
 
 lab: $(VENV)/.dev node_modules/.installed
 	$(BIN)/python -m tests.chain.lab

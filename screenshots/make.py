@@ -1,0 +1,83 @@
+"""Makes the pictures in this folder from the real app on the simulated market: `make screenshots`."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from desk.desk import Desk
+from desk.settings import DeskSettings
+from desk.snapshot import Snapshot
+from providers.simulated import STABLE_ASSETS, SimulatedMarket
+from tui import environment
+
+FOLDER = Path(__file__).parent
+START_NS = 1_793_872_800_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One file: the scenario after some simulated seconds, at a size, in a theme, after some keys."""
+
+    name: str
+    scenario: str
+    seconds: float
+    size: tuple[int, int]
+    theme: str = "deep"
+    keys: Sequence[str] = ()
+
+
+PICTURES = (
+    Picture("main-80x24", "oracle-lag", 100, (80, 24)),
+    Picture("main-120x40", "oracle-lag", 100, (120, 40)),
+    Picture("main-200x50", "oracle-lag", 100, (200, 50)),
+    Picture("main-120x40-light", "oracle-lag", 100, (120, 40), "light"),
+    Picture("main-120x40-cvd", "oracle-lag", 100, (120, 40), "cvd"),
+    Picture("main-120x40-mono", "oracle-lag", 100, (120, 40), "mono"),
+    Picture("detail-120x40", "capped-oracle", 60, (120, 40), keys=("enter",)),
+    Picture("prices-120x40", "oracle-lag", 100, (120, 40), keys=("2",)),
+    Picture("alerts-120x40", "crash", 130, (120, 40), keys=("4",)),
+    Picture("blackout-120x40", "blackout", 230, (120, 40)),
+    Picture("help-120x40", "calm", 20, (120, 40), keys=("question_mark",)),
+)
+
+
+async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
+    """Return what a desk on `scenario` knows after `seconds` of simulated time, run forty times as fast."""
+    speed = 40.0
+    market = SimulatedMarket(scenario, seed=7, speed=speed, start_ns=START_NS)
+    feeds = market.feeds()
+    settings = DeskSettings(
+        venues=tuple(feed.venue for feed in feeds), stables=frozenset(STABLE_ASSETS), simulated=scenario
+    )
+    desk = Desk(
+        market.sources(), feeds, settings, history=market.history, clock=market.now_ns, past=market.past_readings()
+    )
+    running = asyncio.create_task(desk.run())
+    await asyncio.sleep(max(2.0, seconds / speed))
+    found = desk.snapshot
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    return found
+
+
+def main() -> None:
+    """Write every picture."""
+    environment.prepare()
+    from tui.export import render_svg
+    from tui.view import UiSettings
+
+    seen: dict[tuple[str, float], Snapshot] = {}
+    for picture in PICTURES:
+        key = (picture.scenario, picture.seconds)
+        if key not in seen:
+            seen[key] = asyncio.run(snapshot_of(*key))
+        settings = UiSettings(simulated=picture.scenario)
+        svg = render_svg(seen[key], picture.size, picture.theme, picture.keys, settings)
+        (FOLDER / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
