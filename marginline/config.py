@@ -83,11 +83,13 @@ class AccountConfig:
     ladder: Ladder | None = None
     oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
     described: Mapping[str, object] = field(default_factory=dict)
+    submit_fallback: bool = False
+    max_topup_usd: Decimal | None = None
 
 
 @record
 class Limits:
-    """Caps on money actions, in USD and minutes; `None` means not set."""
+    """Caps on money actions, in USD and minutes; `None` means not set. An account's own cap stands beside these."""
 
     max_topup_usd: Decimal | None = None
     max_per_day_usd: Decimal | None = None
@@ -120,6 +122,20 @@ class Config:
     notify_urls: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = Limits()
     ui: UiConfig = UiConfig()
+    journal: Path | None = None
+
+    def journal_path(self) -> Path:
+        """Return where the journal of actions is kept: as configured, else in the user's state directory."""
+        if self.journal is not None:
+            return self.journal
+        from platformdirs import user_state_path
+
+        return user_state_path("marginline", appauthor=False) / "journal.sqlite3"
+
+    @property
+    def signer_directory(self) -> Path:
+        """Return where keystores lie: `signers` beside the config file."""
+        return self.path.parent / "signers"
 
 
 def default_path() -> Path:
@@ -166,6 +182,7 @@ def load_config(path: Path, providers: Mapping[str, frozenset[str]], described_b
         notify_urls=_notify(root.table("notify")),
         limits=_limits(root.table("limits")),
         ui=_ui(root.table("ui")),
+        journal=_journal(root.table("journal"), path),
     )
     root.finish()
     return config
@@ -182,6 +199,9 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
     secrets = {key: _secret(table, key) for key in _SECRET_KEYS}
     rules = {asset: _oracle_rule(rule) for asset, rule in table.table("oracles").children()}
     ladder = _ladder(table.table("alerts"), None) if "alerts" in table.data else None
+    limits = table.table("limits")
+    own_cap = limits.number("max_topup_usd")
+    limits.finish()
     described: dict[str, object] = {}
     if provider in described_by:
         for key in (
@@ -222,8 +242,12 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
         ladder=ladder,
         oracle_rules=rules,
         described=described,
+        submit_fallback=bool(table.flag("submit_fallback")),
+        max_topup_usd=own_cap,
     )
     table.finish()
+    if account.submit_fallback and account.submit_rpc_url is None:
+        raise table.error("submit_fallback", "says what to do when submit_rpc_url fails, but that is not set")
     takes = providers[provider]
     for key in ("address", "chain", "chain_id", "market", "addresses_provider", "rpc_url", "rest_url", "ws_url"):
         if key in table.data and key not in takes:
@@ -317,6 +341,13 @@ def _limits(table: Table) -> Limits:
     limits = Limits(table.number("max_topup_usd"), table.number("max_per_day_usd"), 15 if minutes is None else minutes)
     table.finish()
     return limits
+
+
+def _journal(table: Table, config: Path) -> Path | None:
+    """Return the journal's path; a relative one starts at the config's directory."""
+    written = table.text("path")
+    table.finish()
+    return None if written is None else config.parent / Path(written).expanduser()
 
 
 def _ui(table: Table) -> UiConfig:

@@ -53,9 +53,32 @@ arm_minutes = 5
     assert config.limits.arm_minutes == 5
 
 
+def test_what_may_be_spent_and_where_it_is_written_down_is_read(tmp_path: Path) -> None:
+    account = ACCOUNT + 'signer = "keystore:rescue"\n[account.limits]\nmax_topup_usd = 250.5\n'
+    caps = "[limits]\nmax_topup_usd = 5000\nmax_per_day_usd = 10000\n"
+    config = load(tmp_path, account + caps + '[journal]\npath = "state/actions.sqlite3"\n')
+    assert config.accounts[0].signer == "keystore:rescue"
+    assert config.accounts[0].max_topup_usd == Decimal("250.5")
+    assert (config.limits.max_topup_usd, config.limits.max_per_day_usd) == (Decimal(5000), Decimal(10000))
+    assert config.journal_path() == tmp_path / "state/actions.sqlite3"
+    assert config.signer_directory == tmp_path / "signers"
+
+
+def test_without_a_word_on_money_nothing_may_fall_back_and_the_journal_is_in_the_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    config = load(tmp_path, ACCOUNT)
+    assert (config.accounts[0].submit_fallback, config.accounts[0].max_topup_usd) == (False, None)
+    assert config.journal_path() == tmp_path / "state/marginline/journal.sqlite3"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
+        (ACCOUNT + "submit_fallback = true\n", 5, ["submit_rpc_url"]),
+        (ACCOUNT + "[account.limits]\nmax_topup = 5\n", 6, ['did you mean "max_topup_usd"?']),
+        ("[journal]\nfile = 1\n", 2, ["unknown key"]),
         (ACCOUNT + 'adress = "0x1"\n', 5, ['unknown key; did you mean "address"?', "main"]),
         (ACCOUNT + 'secret = "hunter2hunter2"\n', 5, ["a secret must not stand in the file", "env:"]),
         (ACCOUNT + 'signer = "0xabc"\n', 5, ["keystore:"]),
