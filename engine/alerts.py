@@ -16,6 +16,8 @@ from engine.severity import rank
 _SECOND = 1_000_000_000
 _WIDE = Context(prec=100)
 
+_SHOWN = Context(prec=6)
+
 
 class AlertRule(StrEnum):
     """What kind of event an alert tells."""
@@ -146,10 +148,11 @@ def oracle_condition(assessment: Assessment, after: Severity) -> Condition | Non
     if not worse and (not by_deviation or assessment.severity is Severity.SAFE):
         return None
     prints = ", ".join(
-        f"{asset} {update.price.normalize():f} by {update.due}" for asset, update in upcoming.updates.items()
+        f"{asset} {_SHOWN.plus(update.price).normalize():f} by {update.due}"
+        for asset, update in upcoming.updates.items()
     )
     change = f"health {_floored(health)} -> {_floored(upcoming.health_factor)}"
-    text = f"{assessment.name}: oracle print due any moment ({prints}): {change}" + (f", {after}" if worse else "")
+    text = f"{assessment.name}: oracle due, {change}" + (f", {after}" if worse else "") + f" ({prints})"
     name, rule = assessment.name, AlertRule.ORACLE_DUE
     return Condition(key_of(rule, name), rule, name, after if worse else Severity.WATCH, text)
 

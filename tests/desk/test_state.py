@@ -371,7 +371,7 @@ def test_a_print_into_a_worse_level_alarms_before_it_happens() -> None:
     assert warned is not None
     assert warned.severity is Severity.WARN
     assert warned.escalated
-    assert warned.text == ("main: oracle print due any moment (ETH 2700 by deviation): health 1.5216 -> 1.4940, warn")
+    assert warned.text == ("main: oracle due, health 1.5216 -> 1.4940, warn (ETH 2700 by deviation)")
 
 
 def test_the_oracle_alarm_follows_a_market_that_falls_on_and_leaves_after_the_print() -> None:

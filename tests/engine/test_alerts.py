@@ -271,9 +271,7 @@ def test_an_oracle_print_alarms_when_it_hurts(
 def test_an_oracle_warning_says_when_why_and_how_far() -> None:
     condition = oracle_condition(assessment(WARN, "1.38339", "1.14999"), DANGER)
     assert condition is not None
-    assert (
-        condition.text == "main: oracle print due any moment (ETH 2478.2 by deviation): health 1.3833 -> 1.1499, danger"
-    )
+    assert condition.text == "main: oracle due, health 1.3833 -> 1.1499, danger (ETH 2478.2 by deviation)"
 
 
 def test_a_vanished_account_ranks_as_the_worse_of_warn_and_its_last_severity() -> None:
