@@ -17,15 +17,12 @@ from textual.screen import Screen
 
 from tui import environment, themes
 from tui.desk_like import DeskLike
-from tui.filtering import FilterBar
 from tui.screen_main import MainScreen
 from tui.screens import PaneScreen
 from tui.session import Session
 from tui.view import UiSettings
-from widgets.accounts import AccountTable
 from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
-from widgets.rowlist import RowList
 
 PANES = ("accounts", "prices", "risk", "alerts", "feeds")
 _QUIT_WITHIN_S = 2.0
@@ -161,42 +158,6 @@ class DashboardApp(App[str]):
 
         yield from commands(self)
 
-    def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
-        """Show the account under the cursor in the other panes."""
-        if _is_current(message) and message.key != self.session.view.selected:
-            self.session.select(account=message.key)
-            self.paint()
-
-    def on_account_table_chosen(self, message: AccountTable.Chosen) -> None:
-        """Open the account in full."""
-        if message.key is not None:
-            self.session.select(account=message.key)
-            self.action_pane("detail")
-
-    def on_price_table_highlighted(self, message: PriceTable.Highlighted) -> None:
-        """Show the quotes of the asset under the cursor."""
-        if _is_current(message) and message.key != self.session.view.selected_asset:
-            self.session.select(asset=message.key)
-            self.paint()
-
-    def on_price_table_chosen(self, message: PriceTable.Chosen) -> None:
-        """Open the asset's quotes."""
-        self.session.select(asset=message.key)
-        self.action_pane("prices")
-
-    def on_alert_list_highlighted(self, message: AlertList.Highlighted) -> None:
-        """Show the alert under the cursor in full."""
-        if _is_current(message) and message.key != self.session.view.selected_alert:
-            self.session.select(alert=message.key)
-            self.paint()
-
-    def on_alert_list_chosen(self, message: AlertList.Chosen) -> None:
-        """Go to the account that the alert is about."""
-        alert = next((a for a in self._desk.snapshot.alerts if a.key == message.key), None)
-        if alert is not None and alert.subject in self._desk.snapshot.accounts:
-            self.session.select(account=alert.subject)
-            self.action_pane("detail")
-
     def action_pane(self, name: str) -> None:
         """Go to a pane's own screen; accounts are at home on the main one."""
         if self.is_first_run:
@@ -229,14 +190,9 @@ class DashboardApp(App[str]):
             screen.zoom()
 
     def action_filter(self) -> None:
-        """Ask for a filter in the last line; it takes effect as it is typed."""
-        if not self.is_first_run and not self.screen.query(FilterBar):
-            self.screen.mount(FilterBar(self.session.view.filter))
-
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Take the filter as it stands."""
-        self.session.filter_by(message.text)
-        self.paint()
+        """Ask for a filter, where there is something to find."""
+        if isinstance(self.screen, PaneScreen) and not self.is_first_run:
+            self.screen.ask_for_filter(self.session.view.filter)
 
     def action_match(self, step: int) -> None:
         """Go to the next account that the filter finds, round the end."""
@@ -337,12 +293,6 @@ class DashboardApp(App[str]):
         """Leave the first-run screen for a command that the command line then runs."""
         if self.is_first_run:
             self.exit(command)
-
-
-def _is_current(message: RowList.Highlighted) -> bool:
-    """Return whether the cursor still is where the message says; a list that was just made starts at its first row."""
-    lists = (AccountTable, PriceTable, AlertList)
-    return message.key is not None and isinstance(message.control, lists) and message.control.cursor_key == message.key
 
 
 def _pane(name: str) -> PaneScreen:

@@ -8,8 +8,13 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui import present_bars
+from tui.filtering import FilterBar
 from tui.view import Frame
+from widgets.accounts import AccountTable
+from widgets.alertlist import AlertList
 from widgets.bars import FeedBar, HeaderBar, KeyBar, Verdict
+from widgets.prices import PriceTable
+from widgets.rowlist import RowList
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
@@ -63,6 +68,61 @@ class PaneScreen(Screen[None]):
         """Show the latest frame at once when this screen comes up."""
         self._dashboard.paint_again()
 
+    def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
+        """Show the account under the cursor in the other panes."""
+        session = self._dashboard.session
+        if _is_current(message) and message.key != session.view.selected:
+            session.select(account=message.key)
+            self._dashboard.paint()
+
+    def on_account_table_chosen(self, message: AccountTable.Chosen) -> None:
+        """Open the account in full."""
+        self._dashboard.session.select(account=message.key)
+        self._dashboard.action_pane("detail")
+
+    def on_price_table_highlighted(self, message: PriceTable.Highlighted) -> None:
+        """Show the quotes of the asset under the cursor."""
+        session = self._dashboard.session
+        if _is_current(message) and message.key != session.view.selected_asset:
+            session.select(asset=message.key)
+            self._dashboard.paint()
+
+    def on_price_table_chosen(self, message: PriceTable.Chosen) -> None:
+        """Open the asset's quotes."""
+        self._dashboard.session.select(asset=message.key)
+        self._dashboard.action_pane("prices")
+
+    def on_alert_list_highlighted(self, message: AlertList.Highlighted) -> None:
+        """Show the alert under the cursor in full."""
+        session = self._dashboard.session
+        if _is_current(message) and message.key != session.view.selected_alert:
+            session.select(alert=message.key)
+            self._dashboard.paint()
+
+    def on_alert_list_chosen(self, message: AlertList.Chosen) -> None:
+        """Go to the account that the alert is about."""
+        snapshot = self._dashboard.session.frame.snapshot
+        alert = next((alert for alert in snapshot.alerts if alert.key == message.key), None)
+        if alert is not None and alert.subject in snapshot.accounts:
+            self._dashboard.session.select(account=alert.subject)
+            self._dashboard.action_pane("detail")
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Take the filter as it stands."""
+        self._dashboard.session.filter_by(message.text)
+        self._dashboard.paint()
+
+    def ask_for_filter(self, text: str) -> None:
+        """Let a filter be typed in the last line; it takes effect as it is typed."""
+        if not self.query(FilterBar):
+            self.mount(FilterBar(text))
+
     @property
     def _dashboard(self) -> "DashboardApp":
         return self.app  # type: ignore[return-value]  # these screens run in DashboardApp only
+
+
+def _is_current(message: RowList.Highlighted) -> bool:
+    """Return whether the cursor still is where the message says; a list that was just made starts at its first row."""
+    lists = (AccountTable, PriceTable, AlertList)
+    return message.key is not None and isinstance(message.control, lists) and message.control.cursor_key == message.key
