@@ -1,10 +1,10 @@
 """`AaveLedger`: the exact answers of one Aave v3 account to price moves, by its own contract's integer arithmetic."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal
 
-from engine.aave import NO_DEBT, AaveLeg, AaveUser, account_data_at, legs
+from engine.aave import NO_DEBT, AaveLeg, AaveReserve, AaveUser, account_data_at, legs
 from engine.aave_liquidation import pairs, worst_call
 from engine.aave_math import BPS, WAD, AaveVersion
 from engine.crossing import nearest
@@ -101,6 +101,33 @@ class AaveLedger:
         """Return the fraction of all debt that the first liquidation may repay; `None` when nothing can liquidate."""
         worst = self._worst_call()
         return None if worst is None else worst[1]
+
+    def changed(
+        self,
+        *,
+        supplied: Mapping[str, int] | None = None,
+        repaid: Mapping[str, int] | None = None,
+        later_s: int = 0,
+        withdrawn: Mapping[str, int] | None = None,
+        enabled: Collection[str] = (),
+        listed: Collection[AaveReserve] = (),
+    ) -> "AaveLedger":
+        """Return the account `later_s` after its block, amounts (smallest units, by asset) having moved at that moment.
+
+        Per-revision rounding and the rest: `engine.aave_change.changed_user`, which also says when it raises.
+        """
+        from engine.aave_change import changed_user  # only a rescue needs it
+
+        user = changed_user(
+            self.user,
+            supplied=supplied or {},
+            repaid=repaid or {},
+            withdrawn=withdrawn or {},
+            later_s=later_s,
+            enabled=enabled,
+            listed=listed,
+        )
+        return AaveLedger(user)
 
     def price_units(self, price: Decimal) -> int:
         """Return a price in the oracle's base units, rounded down; raises `ValueError` unless finite and at least 0."""

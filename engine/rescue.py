@@ -41,7 +41,8 @@ class Facility:
 
     `token` is its contract address (or the venue's coin), `decimals` its smallest unit. `room` is how much more may be
     supplied, `None` without a cap. `counts` says that supplying it raises health; `needs_enabling` that it does so
-    only after a further step. `refused` is the venue's own reason why nothing works now (frozen, paused, ...).
+    only after a further step. `refused` is the venue's own reason why nothing works now (frozen, paused, ...). `price`
+    is the trigger price of an asset that the account has nothing in yet, `None` where the account or market knows it.
     """
 
     asset: str
@@ -54,6 +55,7 @@ class Facility:
     has_permit: bool = False
     refused: str = ""
     liquidation_threshold: Decimal | None = None
+    price: Decimal | None = None
 
 
 @record
