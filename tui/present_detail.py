@@ -27,17 +27,18 @@ def section(frame: Frame, *, is_focused: bool = False) -> Section:
         return Section("no account", is_focused=is_focused)
     account = state.account
     venue = account.venue or account.provider or account.kind.value
-    return Section(f"{account.name} · {venue}", _oracle_note(frame.snapshot, state), is_focused)
+    return Section(f"{account.name} · {venue}", _oracle_note(frame, state), is_focused)
 
 
-def _oracle_note(snapshot: Snapshot, state: AccountState) -> str:
+def _oracle_note(frame: Frame, state: AccountState) -> str:
     asset = state.assessment.nearest
-    oracle = words.oracle_of(snapshot, state, asset) if asset is not None else None
+    oracle = words.oracle_of(frame.snapshot, state, asset) if asset is not None else None
     if asset is None or oracle is None or state.account.kind is not Kind.LOAN:
         return state.account.note
     parts = []
-    if oracle.age_s is not None:
-        parts.append(f"{asset} oracle {numbers.age(int(oracle.age_s * 1_000_000_000))}")
+    age_ns = words.oracle_age_ns(oracle, state.observed_at_ns, frame.now_ns)
+    if age_ns is not None:
+        parts.append(f"{asset} oracle {numbers.age(age_ns)}")
     rule = []
     if oracle.deviation_bps is not None:
         rule.append(f"{oracle.deviation_bps / 100:f} %")
@@ -179,9 +180,8 @@ def _at_trigger(
         return "", state.assessment.severity_because
     trigger = words.trigger_price(frame.snapshot, state, asset)
     oracle = words.oracle_of(frame.snapshot, state, asset) if state.account.kind is Kind.LOAN else None
-    age = ""
-    if oracle is not None and oracle.age_s is not None:
-        age = f"  {numbers.age(int(oracle.age_s * 1_000_000_000))}"
+    age_ns = words.oracle_age_ns(oracle, state.observed_at_ns, frame.now_ns) if oracle is not None else None
+    age = f"  {numbers.age(age_ns)}" if age_ns is not None else ""
     room = numbers.distance(point.distance, falls=words.falls(point))
     return room, f"{asset} {numbers.price(trigger, places)}{age}"
 
@@ -266,7 +266,7 @@ def _leg(
     price = words.trigger_price(frame.snapshot, state, asset)
     places = words.places_of(frame.snapshot, state, asset)
     oracle = words.oracle_of(frame.snapshot, state, asset) if state.account.kind is Kind.LOAN else None
-    age_s = oracle.age_s if oracle is not None else None
+    age_ns = words.oracle_age_ns(oracle, state.observed_at_ns, frame.now_ns) if oracle is not None else None
     masked = Cell(numbers.MASK, Tone.MUTED)
     plain = Tone.MUTED if state.is_stale else Tone.TEXT
 
@@ -282,7 +282,7 @@ def _leg(
         threshold=threshold,
         rate=_rate(rate),
         price=number(numbers.price(price, places)),
-        age=Cell(numbers.age(int(age_s * 1_000_000_000)), Tone.MUTED) if age_s is not None else BLANK,
+        age=Cell(numbers.age(age_ns), Tone.MUTED) if age_ns is not None else BLANK,
     )
 
 

@@ -8,7 +8,7 @@ from engine.accounts import Kind
 from engine.assessment import OracleUpdate
 from engine.oracle import divergence_bps
 from engine.prices import OraclePrice, Quote
-from tui import numbers
+from tui import numbers, words
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.gauges import Divergence, Gauge
@@ -27,6 +27,8 @@ class _Holders:
         self.marks: dict[str, Decimal] = {}
         self.updates: dict[str, OracleUpdate] = {}
         self.is_judged: set[str] = set()
+        self.observed_at_ns: dict[str, int] = {}
+        self.vouched: set[str] = set()
         self.reasons: dict[str, str] = {}
         for state in snapshot.accounts.values():
             self._add(state)
@@ -35,6 +37,9 @@ class _Holders:
         coming = state.assessment.at_next_oracle
         for asset in state.account.assets:
             self.count[asset] = self.count.get(asset, 0) + 1
+            self.observed_at_ns[asset] = max(self.observed_at_ns.get(asset, 0), state.observed_at_ns)
+            if not state.is_stale:
+                self.vouched.add(asset)
         self.oracles |= {asset: oracle for asset, oracle in state.account.oracles.items() if asset not in self.oracles}
         for leg in state.account.positions:
             if leg.mark_price is not None:
@@ -87,8 +92,8 @@ def _row(frame: Frame, state: AssetState, holders: _Holders) -> PriceRow:
     return PriceRow(
         key=asset,
         asset=Cell(asset, Tone.STRONG),
-        oracle=Cell(numbers.price(trigger, places)) if trigger is not None else BLANK,
-        age=_oracle_age(oracle, now_ns),
+        oracle=_trigger_cell(asset, trigger, holders, places),
+        age=_oracle_age(oracle, holders.observed_at_ns.get(asset), now_ns),
         market=market,
         divergence_bps=Cell(numbers.basis_points(bps), tone) if bps is not None else BLANK,
         divergence=Divergence(
@@ -115,11 +120,20 @@ def _market_cell(state: AssetState, trigger: Decimal | None, bps: Decimal | None
     return Cell(numbers.estimated(text) if agreed.single_venue else text)
 
 
-def _oracle_age(oracle: OraclePrice | None, now_ns: int) -> Cell:
-    """Return the oracle's age against the block it was read in, as a chain itself counts it."""
-    if oracle is None or oracle.updated_at_ns is None:
+def _trigger_cell(asset: str, trigger: Decimal | None, holders: _Holders, places: int) -> Cell:
+    """Return the price that liquidates, unvouched when every account that reads it is stale."""
+    if trigger is None:
         return BLANK
-    age_ns = (oracle.as_of_ns if oracle.as_of_ns is not None else now_ns) - oracle.updated_at_ns
+    text = numbers.price(trigger, places)
+    if asset in holders.count and asset not in holders.vouched:
+        return Cell(numbers.unvouched(text), Tone.MUTED)
+    return Cell(text)
+
+
+def _oracle_age(oracle: OraclePrice | None, observed_at_ns: int | None, now_ns: int) -> Cell:
+    age_ns = words.oracle_age_ns(oracle, observed_at_ns, now_ns) if oracle is not None else None
+    if oracle is None or age_ns is None:
+        return BLANK
     is_late = oracle.heartbeat_s is not None and age_ns > int(oracle.heartbeat_s * _SECOND_NS)
     return Cell(numbers.age(age_ns), Tone.WARN if is_late else Tone.MUTED)
 
@@ -217,7 +231,7 @@ def _trigger_rows(
             name=Cell("oracle", Tone.STRONG),
             low=Cell(oracle.source, Tone.MUTED),
             high=Cell(numbers.price(oracle.price, places)),
-            age=_oracle_age(oracle, frame.now_ns),
+            age=_oracle_age(oracle, holders.observed_at_ns.get(asset), frame.now_ns),
             state=Cell(", ".join(rule), Tone.MUTED),
         )
     elif asset in holders.marks:

@@ -116,6 +116,18 @@ def reading_age_ns(state: AccountState, now_ns: int) -> int:
     return now_ns - (state.block_time_ns or state.observed_at_ns)
 
 
+def oracle_age_ns(oracle: OraclePrice, observed_at_ns: int | None, now_ns: int) -> int | None:
+    """Return how old a print is: its age in the block that was read, and how long ago that was; `None` if unknown.
+
+    The chain's clock and ours are never compared. Without a reading's time the age counts on our clock alone.
+    """
+    if oracle.updated_at_ns is None:
+        return None
+    if oracle.as_of_ns is None or observed_at_ns is None:
+        return now_ns - oracle.updated_at_ns
+    return oracle.as_of_ns - oracle.updated_at_ns + max(0, now_ns - observed_at_ns)
+
+
 def in_dollars(state: AccountState, text: str) -> str:
     """Return an amount for a column headed `$`; one in another currency names it."""
     quote = state.account.quote

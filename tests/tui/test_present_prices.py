@@ -25,7 +25,7 @@ def with_price(asset: str, entry: frames.AssetPrice) -> frames.Snapshot:
 
 def test_the_oracle_the_market_and_how_far_apart_they_are() -> None:
     eth = price("ETH")
-    assert (eth.oracle.text, eth.age.text, eth.market.text) == ("2,481.0", "12s", "2,459.4")
+    assert (eth.oracle.text, eth.age.text, eth.market.text) == ("2,481.0", "24s", "2,459.4")
     assert eth.divergence_bps == Cell("-87.1", Tone.WARN)
     assert eth.divergence is not None
     assert eth.divergence.deviation_bps == 50
@@ -75,6 +75,13 @@ def test_an_oracle_older_than_its_heartbeat_is_warned_of() -> None:
     assert row.age == Cell("1h", Tone.WARN)
     assert row.heartbeat is not None
     assert (row.heartbeat.fraction, row.heartbeat.tone) == (1.0, Tone.WARN)
+
+
+def test_an_oracle_nobody_reads_any_more_grows_old_and_is_not_vouched_for() -> None:
+    states = [frames.state(account, age_s=252, is_stale=True) for account in frames.CAST]
+    row = price("ETH", frames.snapshot(states))
+    assert row.oracle == Cell("2,481.0?", Tone.MUTED)
+    assert row.age.text == "4m"
 
 
 def test_quotes_tell_who_counts_and_who_does_not() -> None:
