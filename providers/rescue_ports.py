@@ -72,6 +72,24 @@ class Signer(Protocol):
         """Return (v, r, s) of a 32-byte digest, v 27 or 28; raises `Unauthorised` when locked."""
 
 
+class SignerBox(Signer, Protocol):
+    """A signer that is locked until its owner arms; `address` is known while it is locked."""
+
+    @property
+    def name(self) -> str:
+        """Return what the owner calls it ("rescue"); several accounts may share one."""
+
+    @property
+    def needs_password(self) -> bool:
+        """Return whether unlocking asks for a password; a reference to a key needs none."""
+
+    async def unlock(self, password: str | None) -> None:
+        """Make it sign; slow work runs off the loop. Raises `Unauthorised` (wrong password) or `ConfigError`."""
+
+    def lock(self) -> None:
+        """Forget the key at once; nothing happens when it is locked already."""
+
+
 class WalletSource(Protocol):
     """Reads what a rescuer could use for an account."""
 
