@@ -1,4 +1,4 @@
-"""Row 11: a terminal that stops reading for twelve seconds, as a dead ssh link does, while the simulated market crashes.
+"""Row 11: a terminal that stops reading for twelve seconds, as a dead ssh link does, in the middle of a crash.
 
 The app runs in a process of its own with one task beside it that notes when the event loop came late. The same is done
 with Textual's own driver.
@@ -24,7 +24,7 @@ _FIRST_FRAME_WITHIN_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The longest event-loop gap, alerts raised meanwhile, and the bytes that were sent once the terminal read again."""
+    """The longest event-loop gap, alerts raised meanwhile, and the bytes sent once the terminal read again."""
 
     longest_gap_s: float
     alerts: int
