@@ -47,7 +47,7 @@ class DashboardApp(App[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"pane('{name}')", name, show=False) for number, name in enumerate(PANES, 1)),
         Binding("z", "zoom", "zoom", show=False),
-        Binding("slash", "filter", "filter", show=False),
+        Binding("slash", "filter", "filter", show=False, priority=True),
         Binding("n", "match(1)", "next match", show=False),
         Binding("N", "match(-1)", "previous match", show=False),
         Binding("s", "sort", "sort", show=False),
@@ -189,10 +189,16 @@ class DashboardApp(App[str]):
         else:
             screen.zoom()
 
-    def action_filter(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave `/` to whatever is being typed into, and where there is nothing to find."""
+        if action != "filter":
+            return True
+        return isinstance(self.screen, PaneScreen) and not self.is_first_run and not self.screen.is_filtering
+
+    async def action_filter(self) -> None:
         """Ask for a filter, where there is something to find."""
-        if isinstance(self.screen, PaneScreen) and not self.is_first_run:
-            self.screen.ask_for_filter(self.session.view.filter)
+        if isinstance(self.screen, PaneScreen):
+            await self.screen.ask_for_filter(self.session.view.filter)
 
     def action_match(self, step: int) -> None:
         """Go to the next account that the filter finds, round the end."""

@@ -29,12 +29,15 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         yield Input(self._text, placeholder="filter: name, venue, asset or severity; ! for not", id="filter")
 
+    @property
+    def field(self) -> Input:
+        """Return what is typed into."""
+        return self.query_one(Input)
+
     def on_mount(self) -> None:
-        """Type at once, in the place of the key hints."""
+        """Take the place of the key hints."""
         self.screen.add_class("-filtering")
-        field = self.query_one(Input)
-        field.cursor_blink = False
-        field.focus()
+        self.field.cursor_blink = False
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Tell the filter as it is typed."""

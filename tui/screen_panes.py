@@ -37,8 +37,8 @@ class PricesScreen(PaneScreen):
         self.query_one("#prices", SectionRule).model = present_prices.section(frame, is_focused=table.has_focus)
         table.model = present_prices.prices(frame)
         asset = frame.view.selected_asset if frame.view.selected_asset in frame.snapshot.prices else table.cursor_key
-        if asset is not None and asset != table.cursor_key:
-            table.select(asset)
+        if asset == frame.view.selected_asset:
+            self.follow(table, asset)
         self.query_one("#quotes", SectionRule).model = present_prices.quotes_section(frame, asset)
         self.query_one(QuoteList).model = present_prices.quotes(frame, asset)
 
@@ -81,8 +81,7 @@ class AlertsScreen(PaneScreen):
         alerts = self.query_one(AlertList)
         self.query_one("#alerts", SectionRule).model = present_alerts.section(frame, is_focused=alerts.has_focus)
         alerts.model = present_alerts.alerts(frame)
-        if frame.view.selected_alert not in (None, alerts.cursor_key):
-            alerts.select(frame.view.selected_alert or "")
+        self.follow(alerts, frame.view.selected_alert)
         self.query_one("#alert", SectionRule).model = present_alerts.detail_section(frame)
         self.query_one("#alert-text", TextLines).model = present_alerts.detail(frame)
 

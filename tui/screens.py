@@ -1,7 +1,8 @@
 """What all screens share: the four bars around a body, and being told what to show."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -29,6 +30,10 @@ class PaneScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012  # declared so by Textual
     HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (160, "-wide")]  # noqa: RUF012  # declared so by Textual
     HINTS: ClassVar[Hints] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followed: WeakKeyDictionary[RowList[Any], str] = WeakKeyDictionary()
 
     def compose(self) -> ComposeResult:
         yield HeaderBar()
@@ -63,6 +68,15 @@ class PaneScreen(Screen[None]):
 
     def show_body(self, frame: Frame) -> None:
         """Show a frame's part of this screen."""
+
+    def follow(self, rows: RowList[Any], key: str | None) -> None:
+        """Bring a list's cursor to a selection made elsewhere.
+
+        A selection that was followed before is not followed again: the cursor may be ahead of it, because the list's
+        message has yet to come.
+        """
+        if key is not None and self._followed.get(rows) != key and (rows.cursor_key == key or rows.select(key)):
+            self._followed[rows] = key
 
     def on_screen_resume(self) -> None:
         """Show the latest frame at once when this screen comes up."""
@@ -112,10 +126,19 @@ class PaneScreen(Screen[None]):
         self._dashboard.session.filter_by(message.text)
         self._dashboard.paint()
 
-    def ask_for_filter(self, text: str) -> None:
-        """Let a filter be typed in the last line; it takes effect as it is typed."""
-        if not self.query(FilterBar):
-            self.mount(FilterBar(text))
+    async def ask_for_filter(self, text: str) -> None:
+        """Let a filter be typed in the last line; it takes effect as it is typed.
+
+        Returns when the line has the keys, so that none typed behind `/` goes elsewhere.
+        """
+        bar = FilterBar(text)
+        await self.mount(bar)
+        self.set_focus(bar.field)
+
+    @property
+    def is_filtering(self) -> bool:
+        """Return whether a filter is being typed."""
+        return bool(self.query(FilterBar))
 
     @property
     def _dashboard(self) -> "DashboardApp":

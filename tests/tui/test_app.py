@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from textual import events
 from textual.command import CommandList
 from textual.pilot import Pilot
 
@@ -22,6 +24,7 @@ from tui.view import Sort, UiSettings
 from widgets.accounts import AccountTable
 from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
+from widgets.rowlist import RowList
 
 Work = Callable[[DashboardApp, "Pilot[str]", HandDesk], Awaitable[None]]
 
@@ -100,6 +103,27 @@ def test_the_cursor_moves_and_the_other_panes_follow_it() -> None:
     run(work)
 
 
+@pytest.mark.parametrize(
+    ("pane", "rows"), [("1", AccountTable), ("2", PriceTable), ("4", AlertList)], ids=["accounts", "prices", "alerts"]
+)
+def test_a_paint_between_a_key_and_its_message_loses_no_key(pane: str, rows: type[RowList[Any]]) -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        await pilot.press(pane, "j", "k", "j")
+        table = app.screen.query_one(rows)
+        before = table.cursor_key
+        table.action_move(-1)
+        moved = table.cursor_key
+        assert moved != before
+        app.paint_again()
+        assert table.cursor_key == moved
+        await pilot.pause()
+        app.paint_again()
+        await pilot.pause()
+        assert table.cursor_key == moved
+
+    run(work)
+
+
 def test_the_cursor_stays_on_its_account_when_rows_move() -> None:
     now = [0.0]
 
@@ -148,10 +172,21 @@ def test_a_filter_narrows_as_it_is_typed_stays_after_enter_and_goes_with_esc() -
     run(work)
 
 
+def test_keys_typed_right_behind_the_slash_all_go_into_the_filter() -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        for key, char in (("slash", "/"), ("e", "e"), ("t", "t"), ("h", "h"), ("enter", "\r")):
+            app.post_message(events.Key(key, char))
+        while app.session.view.filter != "eth" or app.screen.query(FilterBar):
+            await pilot.pause(0.01)
+        assert isinstance(app.screen, MainScreen)
+
+    run(work)
+
+
 def test_esc_inside_the_filter_clears_it_and_keys_typed_there_are_text() -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
-        await pilot.press("slash", "q", "2", "s")
-        assert app.session.view.filter == "q2s"
+        await pilot.press("slash", "q", "2", "s", "slash")
+        assert app.session.view.filter == "q2s/"
         assert isinstance(app.screen, MainScreen)
         await pilot.press("escape")
         assert app.session.view.filter == ""
