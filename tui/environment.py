@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 
 COLOUR_SYSTEMS = ("auto", "truecolor", "256", "standard", "none")
-LOW_BANDWIDTH_FPS = 4.0
+LOW_BANDWIDTH_FPS = 1.0
 DEFAULT_FPS = 10.0
 _C_LOCALES = ("", "C", "POSIX")
 _COERCED = ("C.UTF-8", "C.utf8", "UTF-8")
@@ -59,8 +59,3 @@ def theme_for(asked: str | None, colors: str, environ: Mapping[str, str]) -> str
     if colors == "standard" or environ.get("TERM", "") in ("linux", "vt100", "vt220", "xterm", "screen", "ansi"):
         return "ansi"
     return "deep"
-
-
-def is_remote(environ: Mapping[str, str]) -> bool:
-    """Return whether the terminal is likely at the other end of a network."""
-    return any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "MOSH_CONNECTION"))

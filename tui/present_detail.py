@@ -126,13 +126,20 @@ def _cells(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEX
 
 
 def _market_distance(snapshot: Snapshot, state: AccountState, asset: str, point: LiquidationPoint) -> str:
-    """Return the distance from the market's price to the line; below zero there, the market is past it already."""
+    """Return the distance from the market's price to the line, which the market may be past already.
+
+    Empty when other assets, priced by the market too, keep the account safe beyond the line of this one alone.
+    """
     market = words.market_price(snapshot, state, asset)
     if market is None or point.price is None or market <= 0:
         return numbers.UNKNOWN
     falls = words.falls(point)
     room = (market - point.price) / market if falls else (point.price - market) / market
-    return "past it" if room <= 0 else numbers.distance(room, falls=falls)
+    if room > 0:
+        return numbers.distance(room, falls=falls)
+    at_market = state.assessment.at_market
+    is_safe_there = at_market is not None and at_market.health_factor is not None and at_market.health_factor >= 1
+    return "" if is_safe_there else "past it"
 
 
 def healths(frame: Frame) -> Text:

@@ -120,7 +120,7 @@ class MainScreen(PaneScreen):
         table = self.query_one(AccountTable)
         table.model = self._rows.model(frame)
         selected = frame.selected
-        if selected is not None and frame.view.selected is not None:
+        if selected is not None:
             self.follow(table, selected.account.name)
         self.query_one("#selected", SectionRule).model = present_detail.section(frame)
         self.query_one(LoadLine).model = present_detail.scale(frame)

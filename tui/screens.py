@@ -85,7 +85,7 @@ class PaneScreen(Screen[None]):
     def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
         """Show the account under the cursor in the other panes."""
         session = self._dashboard.session
-        if _is_current(message) and message.key != session.view.selected:
+        if session.is_touched and _is_current(message) and message.key != session.view.selected:
             session.select(account=message.key)
             self._dashboard.paint()
 

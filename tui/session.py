@@ -24,6 +24,8 @@ class Session:
     def __init__(self, desk: DeskLike, settings: UiSettings) -> None:
         self.settings = settings
         self.view = View(is_masked=settings.is_masked)
+        self.is_touched = False
+        """Whether anyone has pressed a key yet: until then the cursor stands on the worst account."""
         self._desk = desk
         self._order = order.Order()
         self._ranked: Snapshot | None = None
@@ -95,6 +97,7 @@ class Session:
 
     def touched(self, now_s: float) -> None:
         """Take note of a key or a click: the order holds still for a while."""
+        self.is_touched = True
         self._order.touched(now_s)
 
     def select(self, *, account: str | None = None, asset: str | None = None, alert: str | None = None) -> None:

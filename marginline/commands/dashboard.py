@@ -123,7 +123,7 @@ def _settings(
         theme=theme,
         is_ascii=environment.wants_ascii(environment.started_with()) if ascii_only is None else ascii_only,
         is_masked=bool(mask),
-        fps=1.0 if look.low_bandwidth else float(fps or environment.DEFAULT_FPS),
+        fps=environment.LOW_BANDWIDTH_FPS if look.low_bandwidth else float(fps or environment.DEFAULT_FPS),
         mouse=mouse is not False,
         bell=not (ui and ui.bell is False),
         simulated=simulated,

@@ -530,3 +530,24 @@ def test_no_color_leaves_words_glyphs_and_attributes(monkeypatch: pytest.MonkeyP
         assert any("!!" in line for line in table.text_lines)
 
     run(work, settings=UiSettings(is_live=False, theme="mono"))
+
+
+def test_until_a_key_is_pressed_the_cursor_stands_on_the_worst_account() -> None:
+    states = {state.account.name: state for state in frames.default_states()}
+    ranked = frames.frame().worst_first
+
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        assert app.query_one(AccountTable).cursor_key == ranked[1]
+        desk.snapshot = frames.snapshot([states[ranked[1]], states[ranked[0]]])
+        app.paint_again()
+        await pilot.pause()
+        assert app.query_one(AccountTable).cursor_key == ranked[0]
+        await pilot.press("j")
+        await pilot.pause()
+        assert app.session.frame.selected is not None
+        assert app.session.frame.selected.account.name == ranked[1]
+        app.paint_again()
+        await pilot.pause()
+        assert app.query_one(AccountTable).cursor_key == ranked[1]
+
+    run(work, taken=frames.snapshot([states[ranked[1]]]))
