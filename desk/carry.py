@@ -1,0 +1,174 @@
+"""Carrying out what was decided: step by step, each durable in the journal before the next; never sending twice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from desk.actions import ActionState, JournalError, Stage, StepFate, StepState
+from desk.entries import EntryKind
+from desk.journal import Journal
+from engine.record import record
+from providers.errors import AppError, Refused
+from providers.rescue_ports import CollateralWriter, Fate, Found, Signed, Signer, Step
+
+FATES = {
+    Fate.PENDING: StepFate.SENT,
+    Fate.CONFIRMED: StepFate.CONFIRMED,
+    Fate.REJECTED: StepFate.REJECTED,
+    Fate.UNKNOWN: StepFate.UNKNOWN,
+}
+"""How the fate that a venue tells reads as the state of a step."""
+
+
+@record
+class Patience:
+    """How long to wait, in seconds: for a step to land, between two looks at it, and for any one answer."""
+
+    land_s: float = 180.0
+    look_every_s: float = 1.0
+    answer_s: float = 20.0
+
+
+class Diary:
+    """One action's entries, and its state as screens see it: written first, shown after."""
+
+    def __init__(self, journal: Journal, action: ActionState, show: Callable[[ActionState], None]) -> None:
+        self._journal = journal
+        self._show = show
+        self.action = action
+
+    async def write(self, kind: EntryKind, facts: dict[str, object]) -> None:
+        """Make one entry durable; raises `JournalError`."""
+        action = self.action
+        await asyncio.to_thread(
+            self._journal.append, kind, facts, action=action.id, account=action.account, actor=action.actor
+        )
+
+    def show(self, action: ActionState) -> ActionState:
+        """Make `action` the state that screens see."""
+        self.action = action
+        self._show(action)
+        return action
+
+    def show_step(self, index: int, step: StepState, evidence: str = "") -> None:
+        """Replace one step in the state that screens see."""
+        steps = (*self.action.steps[:index], step, *self.action.steps[index + 1 :])
+        self.show(replace(self.action, steps=steps, evidence=evidence or self.action.evidence))
+
+    async def outcome(self, index: int, fate: StepFate, evidence: str) -> None:
+        """Write and show what became of a step that was signed; raises `JournalError` after showing it."""
+        step = replace(self.action.steps[index], fate=fate, evidence=evidence)
+        stage = Stage.UNKNOWN if fate is StepFate.UNKNOWN else Stage.RUNNING
+        self.action = replace(self.action, stage=stage)
+        self.show_step(index, step, evidence)
+        await self.write(EntryKind.OUTCOME, {"step": index, "fate": fate.value, "evidence": evidence})
+
+    async def finish(
+        self,
+        stage: Stage,
+        evidence: str,
+        health_before: Decimal | None = None,
+        health_after: Decimal | None = None,
+    ) -> ActionState:
+        """Write and show the result; a journal that fails now is told in the evidence, the result stays true."""
+        action = replace(self.action, stage=stage, evidence=evidence, health_after=health_after)
+        facts: dict[str, object] = {
+            "stage": stage.value,
+            "evidence": evidence,
+            "health_before": None if health_before is None else str(health_before),
+            "health_after": None if health_after is None else str(health_after),
+        }
+        try:
+            await self.write(EntryKind.RESULT, facts)
+        except JournalError as error:
+            action = replace(action, evidence=f"{evidence}; {error}")
+        return self.show(action)
+
+
+async def carry_steps(
+    diary: Diary, writer: CollateralWriter, signer: Signer, steps: Sequence[Step], patience: Patience
+) -> ActionState | None:
+    """Sign, send and follow every step in order; return the action when it ended early, `None` when all landed.
+
+    Ends early, without a result, in `UNKNOWN`: only reading may settle that. Never sends anything a second time.
+    """
+    for index, step in enumerate(steps):
+        left_undone = Stage.UNFINISHED if index else Stage.UNSENT
+        try:
+            signed = await asyncio.to_thread(writer.sign, step, signer)
+            signing: dict[str, object] = {"step": index, "reference": signed.reference}
+            await diary.write(EntryKind.SIGNED, {**signing, "nonce": signed.nonce, "owner": signed.owner})
+        except AppError as error:
+            return await diary.finish(left_undone, f"{step.title}: not sent: {error}")
+        state = StepState(step.title, StepFate.SIGNED, signed.reference, signed.nonce, signed.owner)
+        diary.show_step(index, state)
+        try:
+            doubt = await _hand_over(writer, signed, patience)
+        except Refused as error:
+            return await _refused(diary, index, str(error))
+        diary.show_step(index, replace(state, fate=StepFate.SENT, evidence=doubt))
+        silent = await _noted(diary.write(EntryKind.SENT, {"step": index, "evidence": doubt}))
+        found = await follow(writer, signed.reference, signed.nonce, signed.owner, patience)
+        fate = FATES[found.fate]
+        silent = await _noted(diary.outcome(index, fate, "; ".join(filter(None, (found.evidence, silent))))) or silent
+        if fate is StepFate.REJECTED:
+            return await diary.finish(Stage.REJECTED, f"{step.title}: {found.evidence}")
+        if fate is not StepFate.CONFIRMED:
+            return diary.show(replace(diary.action, stage=Stage.UNKNOWN))
+        if silent and index + 1 < len(steps):
+            return await diary.finish(Stage.UNFINISHED, f"{step.title} landed; the rest was not sent: {silent}")
+    return None
+
+
+async def follow(writer: CollateralWriter, reference: str, nonce: int | None, owner: str, patience: Patience) -> Found:
+    """Return what became of something sent, as soon as that is certain; `UNKNOWN` when patience ends before.
+
+    A node that does not know it yet, or does not answer, is asked again: only the end of patience makes it unknown.
+    """
+    last = "no answer yet"
+    try:
+        async with asyncio.timeout(patience.land_s):
+            while True:
+                try:
+                    async with asyncio.timeout(patience.answer_s):
+                        found = await writer.find(reference, nonce, owner)
+                except AppError as error:
+                    last = str(error)
+                except TimeoutError:
+                    last = "no answer"
+                else:
+                    if found.fate in (Fate.CONFIRMED, Fate.REJECTED):
+                        return found
+                    last = found.evidence or found.fate.value
+                await asyncio.sleep(patience.look_every_s)
+    except TimeoutError:
+        return Found(Fate.UNKNOWN, f"not seen to land within {patience.land_s:g} s: {last}")
+
+
+async def _hand_over(writer: CollateralWriter, signed: Signed, patience: Patience) -> str:
+    """Send once; return "" when it was taken, else why nobody knows; raises `Refused` when it certainly was not."""
+    try:
+        async with asyncio.timeout(patience.answer_s):
+            await writer.send(signed)
+    except Refused:
+        raise
+    except TimeoutError:
+        return f"handed over without an answer within {patience.answer_s:g} s"
+    except AppError as error:
+        return f"handed over without a clear answer: {error}"
+    return ""
+
+
+async def _refused(diary: Diary, index: int, evidence: str) -> ActionState:
+    silent = await _noted(diary.outcome(index, StepFate.REJECTED, evidence))
+    return await diary.finish(Stage.REJECTED, "; ".join(filter(None, (evidence, silent))))
+
+
+async def _noted(entry: Awaitable[None]) -> str:
+    """Write after sending; return why it could not be written, for what was sent must be followed all the same."""
+    try:
+        await entry
+    except JournalError as error:
+        return str(error)
+    return ""

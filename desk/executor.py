@@ -1,0 +1,431 @@
+"""The one place that sends: arms, decides whether a plan may be carried out, carries it out, and reconciles."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import TypeVar
+
+from desk.actions import ActionState, JournalError, Refusal, Stage, StepState
+from desk.arming import Armed, Armoury, why_not_armed
+from desk.carry import Diary, Patience, carry_steps
+from desk.entries import EntryKind, canonical
+from desk.journal import Journal
+from desk.limits import DAY_NS, Limits, left_today, over_cap, spent, too_old
+from desk.preflight import Prices, Ready, Seen, answered, look, proven
+from desk.reconcile import abandon, reconcile, why_not_abandoned
+from engine.rescue import Option, Plan
+from providers.errors import AppError
+from providers.ports import PositionSource, Reading
+from providers.rescue_ports import CollateralWriter, SignerBox, WalletSource
+
+log = logging.getLogger("marginline.desk")
+
+T = TypeVar("T")
+_SHOWN = 20
+
+
+def plan_id(plan: Plan) -> str:
+    """Return what names a plan in the journal, where each is carried out once at most."""
+    target = plan.target
+    said = (plan.account, plan.made_at_ns, plan.block_number, plan.health_before, target.health, target.distance)
+    return hashlib.sha256(canonical([str(part) for part in said]).encode()).hexdigest()[:16]
+
+
+class Executor:
+    """Carries out plans on the configured accounts; all mappings are by configured account name.
+
+    `actions` are the latest, newest first, and `armed_until_ns` is `None` unarmed; `on_change` is called after each
+    change of either. `on_reading` gets every reading made on the way, so that the desk shows it at once. `prices` are
+    shared prices for accounts that have none of their own.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        writers: Mapping[str, CollateralWriter],
+        wallets: Mapping[str, WalletSource],
+        signers: Mapping[str, SignerBox],
+        sources: Mapping[str, PositionSource],
+        limits: Limits,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        prices: Prices = dict,
+        patience: Patience | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        on_reading: Callable[[Reading], None] = lambda _: None,
+    ) -> None:
+        self.journal = journal
+        self.limits = limits
+        self.actions: tuple[ActionState, ...] = ()
+        self.on_change = on_change
+        self.on_reading = on_reading
+        self._writers = writers
+        self._wallets = wallets
+        self._signers = signers
+        self._sources = sources
+        self._clock = clock
+        self._prices = prices
+        self._patience = patience or Patience()
+        self._armoury = Armoury({box.name: box for box in signers.values()}.values())
+        self._busy: dict[str, str] = {}
+        self._reconciled = False
+        self._holders = 0
+        self._deciding = asyncio.Lock()
+
+    @property
+    def armed(self) -> Armed | None:
+        """Return who armed until when, `None` when not armed; an arming whose time is over ends here."""
+        self._expire()
+        return self._armoury.armed
+
+    @property
+    def armed_until_ns(self) -> int | None:
+        """Return when arming ends, `None` when not armed."""
+        armed = self.armed
+        return None if armed is None else armed.until_ns
+
+    @property
+    def passwords_needed(self) -> tuple[str, ...]:
+        """Return the names of signers that ask for a password."""
+        return self._armoury.locked_by_password
+
+    async def arm(self, passwords: Mapping[str, str], *, actor: str, minutes: int | None = None) -> Armed:
+        """Unlock the signers for a while, and settle what an earlier run left open.
+
+        `passwords` are by signer name; one that needs a password and has none stays locked. Raises `Refusal` (another
+        process sends, the journal can't be trusted, no signer), `Unauthorised` (wrong password), `ConfigError`.
+        """
+        with self._right_to_send():
+            await self._trust_journal()
+            if not self._reconciled:
+                await self.reconcile_open(actor=actor)
+            time_min = self.limits.arm_minutes if minutes is None else minutes
+            armed = await self._armoury.arm(passwords, time_min, actor, self._clock())
+            try:
+                await self._note(actor, event="armed", until_ns=armed.until_ns, signers=list(armed.signers))
+            except JournalError as error:
+                self._armoury.disarm()
+                raise Refusal(str(error)) from error
+        return armed
+
+    async def disarm(self, *, actor: str) -> None:
+        """Wipe every key at once; a step that was not signed by now is not signed any more."""
+        was_armed = self._armoury.armed is not None
+        self._armoury.disarm()
+        self._let_go()
+        self.on_change()
+        if was_armed:
+            try:
+                await self._note(actor, event="disarmed")
+            except JournalError as error:
+                log.warning("%s", error)
+
+    async def reconcile_open(self, *, actor: str, account: str | None = None) -> tuple[ActionState, ...]:
+        """Settle open actions by reading, of one account or of all; return those looked at, as they stand now.
+
+        What chain or venue can't tell yet stays open and blocks its account alone. Raises `Refusal` when another
+        process sends, or the journal can't be read or written.
+        """
+        with self._right_to_send():
+            try:
+                left = await self._of_journal(self.journal.open_actions)
+                looked = []
+                for action in left:
+                    if (account is None or action.account == account) and action.account not in self._busy:
+                        looked.append(await self._reconcile(replace(action, actor=actor)))
+                await self._recall()
+            except JournalError as error:
+                raise Refusal(str(error)) from error
+            self._reconciled = self._reconciled or account is None
+        return tuple(looked)
+
+    async def abandon(self, action_id: str, *, actor: str, reason: str) -> ActionState:
+        """Close an unknown action by hand after looking once more; raises `Refusal` when it may still land."""
+        for action in await self.reconcile_open(actor=actor):
+            if action.id == action_id:
+                break
+        else:
+            raise Refusal(f"no open action {action_id}")
+        if action.is_open:
+            why = why_not_abandoned(action, self._clock())
+            if why:
+                raise Refusal(why)
+            try:
+                action = await abandon(self._diary(replace(action, actor=actor)), reason)
+            except JournalError as error:
+                raise Refusal(str(error)) from error
+        return action
+
+    async def execute(
+        self, plan: Plan, option: Option, *, actor: str, show: Callable[[ActionState], None] = lambda _: None
+    ) -> ActionState:
+        """Carry out `option` of `plan` once; return the action with its stage and `exit_code`.
+
+        Raises `Refusal` when it was not begun: then nothing was signed, and the journal says why. `show` gets every
+        state on the way. An action that is not confirmed is never tried again here: make a plan anew.
+        """
+        owner = self._configured(self._signers, plan.account)
+        wallet = "" if owner is None else f"signer {owner.name}"
+        try:
+            for key in filter(None, (plan.account, wallet)):
+                if key in self._busy:
+                    raise Refusal(f"a rescue of {self._busy[key]} is under way with the same account or wallet")
+            self._busy.update({plan.account: plan.account, **({wallet: plan.account} if wallet else {})})
+        except Refusal as error:
+            await self._refused(plan, option, actor, str(error))
+            raise
+        try:
+            self._check_armed(plan.account)
+            with self._right_to_send():
+                proposed = self._proposed(plan, option, actor)
+                show(proposed)
+                ready = await self._may_begin(plan, option)
+                diary = await self._begin(plan, option, proposed, ready, show)
+                return await self._carry(plan, diary, ready)
+        except Refusal as error:
+            await self._refused(plan, option, actor, str(error))
+            raise
+        finally:
+            for key in (plan.account, wallet):
+                self._busy.pop(key, None)
+            self._expire()
+            self._let_go()
+            self.on_change()
+
+    async def left_today(self) -> Decimal | None:
+        """Return USD that may still be sent within the day's cap, `None` without a cap; raises `Refusal`."""
+        recent = await self._of_journal(lambda: self.journal.actions_since(self._clock() - DAY_NS))
+        return left_today(self.limits, spent(recent, self._clock() - DAY_NS))
+
+    async def aclose(self) -> None:
+        """Disarm and close the journal."""
+        await self.disarm(actor="exit")
+        await asyncio.to_thread(self.journal.close)
+
+    async def _may_begin(self, plan: Plan, option: Option) -> Ready:
+        """Return the proven steps; raises `Refusal` at the first thing that forbids them. Nothing is signed here."""
+        if option not in plan.options:
+            raise Refusal("this is not an option of the plan")
+        if not self._reconciled:
+            raise Refusal("actions of an earlier run are not reconciled yet")
+        await self._check_journal(plan)
+        now_ns = self._clock()
+        old = too_old(self.limits, plan, now_ns)
+        if old:
+            raise Refusal(old)
+        source = self._configured(self._sources, plan.account)
+        writer = self._configured(self._writers, plan.account)
+        if source is None or writer is None:
+            raise Refusal(f"{plan.account}: nothing is configured that could carry out a rescue")
+        seen = await answered("reading the account", look(source, plan.account, self._prices, now_ns))
+        self.on_reading(seen.reading)
+        if option.blockers:
+            raise Refusal("; ".join(option.blockers))
+        await self._check_caps(plan, option)
+        wallet = self._configured(self._wallets, plan.account)
+        ready = await proven(plan, option, seen, writer, wallet, self.limits)
+        old = too_old(self.limits, plan, self._clock())
+        if old:
+            raise Refusal(old)
+        return ready
+
+    def _check_armed(self, account: str) -> None:
+        box = self._configured(self._signers, account)
+        if box is None:
+            raise Refusal(f"{account} is read-only: no signer is configured")
+        why = why_not_armed(self._armoury.armed, box.name, self._clock())
+        if why:
+            raise Refusal(why)
+
+    async def _check_journal(self, plan: Plan) -> None:
+        for action in await self._of_journal(self.journal.open_actions):
+            if action.account == plan.account:
+                raise Refusal(
+                    f"what became of action {action.id} is unknown: reconcile it before sending more for this account"
+                )
+        if await self._of_journal(lambda: self.journal.knows(plan_id(plan))):
+            raise Refusal("this plan was carried out before; make it again")
+
+    async def _check_caps(self, plan: Plan, option: Option) -> None:
+        since_ns = self._clock() - DAY_NS
+        recent = await self._of_journal(lambda: self.journal.actions_since(since_ns))
+        over = over_cap(self.limits, plan.account, option, spent(recent, since_ns))
+        if over:
+            raise Refusal(over)
+
+    def _proposed(self, plan: Plan, option: Option, actor: str) -> ActionState:
+        return ActionState(
+            id=plan_id(plan),
+            account=plan.account,
+            means=option.means.value,
+            asset=option.asset,
+            amount=option.amount,
+            source=option.source,
+            started_at_ns=self._clock(),
+            actor=actor,
+            value_usd=option.value_usd,
+            health_before=plan.health_before,
+            target=_target(plan),
+        )
+
+    async def _begin(
+        self, plan: Plan, option: Option, proposed: ActionState, ready: Ready, show: Callable[[ActionState], None]
+    ) -> Diary:
+        """Make the intent durable; raises `Refusal` when the journal can't."""
+        steps = tuple(StepState(step.title) for step in ready.steps)
+        action = replace(
+            proposed, stage=Stage.RUNNING, started_at_ns=self._clock(), steps=steps, health_before=ready.seen.health
+        )
+        diary = self._diary(action, show)
+        async with self._deciding:  # of two at once, the second sees the first one's value
+            await self._check_caps(plan, option)
+            self._check_armed(plan.account)
+            try:
+                await diary.write(EntryKind.INTENT, _intent(action, option, ready))
+            except JournalError as error:
+                raise Refusal(str(error)) from error
+        diary.show(action)
+        return diary
+
+    async def _carry(self, plan: Plan, diary: Diary, ready: Ready) -> ActionState:
+        writer = self._configured(self._writers, plan.account)
+        signer = self._configured(self._signers, plan.account)
+        if writer is None or signer is None:
+            raise ValueError(f"{plan.account} was never cleared to send")
+        ended = None
+        try:
+            ended = await carry_steps(diary, writer, signer, ready.steps, self._patience)
+            if ended is None:
+                ended = await self._conclude(diary, ready.seen)
+        finally:
+            if ended is None:  # cancelled or crashed on the way: the journal knows how far it came
+                diary.show(replace(diary.action, stage=Stage.UNKNOWN, evidence="interrupted: reconcile it by reading"))
+        return ended
+
+    async def _conclude(self, diary: Diary, before: Seen | None) -> ActionState:
+        """Read the account again and write the result: every step has landed."""
+        action = diary.action
+        try:
+            seen = await self._read_later(action.account, before)
+        except (AppError, TimeoutError) as error:
+            return await diary.finish(Stage.CONFIRMED, f"landed; the account could not be read again: {error}")
+        was = action.health_before if before is None else before.health
+        wanted = f"target {action.target}" if action.target else "no target"
+        said = "nothing is owed" if seen.health is None else f"health {seen.health:.4f}"
+        return await diary.finish(Stage.CONFIRMED, f"landed: {said}, {wanted}", was, seen.health)
+
+    async def _read_later(self, account: str, before: Seen | None) -> Seen:
+        """Return the account as of a later block than before, where there are blocks; a lagging node gets its time."""
+        source = self._configured(self._sources, account)
+        if source is None:
+            raise Refusal("its source is not configured")
+        old_block = None if before is None else before.reading.block_number
+        async with asyncio.timeout(self._patience.answer_s):
+            while True:
+                seen = await look(source, account, self._prices, self._clock())
+                self.on_reading(seen.reading)
+                block = seen.reading.block_number
+                if old_block is None or block is None or block > old_block:
+                    return seen
+                await asyncio.sleep(self._patience.look_every_s)
+
+    async def _reconcile(self, action: ActionState) -> ActionState:
+        diary = self._diary(action)
+        writer = self._configured(self._writers, action.account)
+        return await reconcile(diary, writer, self._patience.answer_s) or await self._conclude(diary, None)
+
+    def _diary(self, action: ActionState, show: Callable[[ActionState], None] = lambda _: None) -> Diary:
+        def shown(state: ActionState) -> None:
+            kept = [one for one in self.actions if one.id != state.id]
+            self.actions = tuple(sorted((state, *kept), key=lambda one: -one.started_at_ns)[:_SHOWN])
+            show(state)
+            self.on_change()
+
+        return Diary(self.journal, action, shown)
+
+    async def _recall(self) -> None:
+        running = {one.id: one for one in self.actions if one.account in self._busy}
+        kept = await asyncio.to_thread(self.journal.actions, _SHOWN)
+        self.actions = tuple(running.get(one.id, one) for one in kept)
+
+    async def _trust_journal(self) -> None:
+        problems = await asyncio.to_thread(self.journal.verify)
+        if problems:
+            raise Refusal(f"the journal can't be trusted, nothing is sent: {problems[0]}")
+
+    async def _of_journal(self, question: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(question)
+        except JournalError as error:
+            raise Refusal(str(error)) from error
+
+    async def _refused(self, plan: Plan, option: Option, actor: str, reason: str) -> None:
+        facts = {"reason": reason, "means": option.means.value, "asset": option.asset, "amount": str(option.amount)}
+        try:
+            await asyncio.to_thread(
+                self.journal.append, EntryKind.REFUSED, facts, action=plan_id(plan), account=plan.account, actor=actor
+            )
+        except JournalError as error:
+            log.warning("%s", error)
+
+    async def _note(self, actor: str, **facts: object) -> None:
+        await asyncio.to_thread(self.journal.append, EntryKind.NOTE, facts, actor=actor)
+
+    def _expire(self) -> None:
+        if not self._busy and self._armoury.expire(self._clock()):
+            self._let_go()
+            self.on_change()
+
+    @contextmanager
+    def _right_to_send(self) -> Iterator[None]:
+        """Hold the journal's right to send; raises `Refusal` naming the process that has it."""
+        self.journal.sender.acquire()
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            self._let_go()
+            self.on_change()
+
+    def _let_go(self) -> None:
+        """Give back the right to send once nobody here needs it; others may then leave actions open."""
+        if self._armoury.armed is None and not self._holders and self.journal.sender.is_held:
+            self.journal.sender.release()
+            self._reconciled = False
+
+    def _configured(self, by_name: Mapping[str, T], account: str) -> T | None:
+        return by_name.get(account) or by_name.get(account.split(":")[0])
+
+
+def _target(plan: Plan) -> str:
+    if plan.target.health is not None:
+        return f"health {plan.target.health}"
+    return f"distance {plan.target.distance}"
+
+
+def _intent(action: ActionState, option: Option, ready: Ready) -> dict[str, object]:
+    """Return what an intent says: all that is needed to tell afterwards what was meant. No key, no signature."""
+    after = ready.simulation.health_factor
+    return {
+        "means": action.means,
+        "asset": action.asset,
+        "amount": str(action.amount),
+        "amount_units": None if option.amount_units is None else str(option.amount_units),
+        "source": action.source,
+        "value_usd": None if action.value_usd is None else str(action.value_usd),
+        "cost_usd": None if option.cost_usd is None else str(option.cost_usd),
+        "target": action.target,
+        "health_before": None if action.health_before is None else str(action.health_before),
+        "health_simulated": None if after is None else str(after),
+        "block_number": ready.seen.reading.block_number,
+        "steps": [
+            {"title": step.title, "contract": step.contract, "chain_id": step.chain_id, "payload": dict(step.payload)}
+            for step in ready.steps
+        ],
+    }

@@ -1,0 +1,122 @@
+"""Everything that must hold before an intent is written: each failure is a `Refusal`, and nothing has been signed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from desk.actions import Refusal
+from desk.judgement import judged, with_marks
+from desk.limits import Limits, fees_rose, overtaken
+from engine.accounts import Account
+from engine.prices import AssetPrice
+from engine.record import record
+from engine.rescue import Option, Plan, Standing
+from engine.severity import DEFAULT_LADDERS
+from providers.errors import AppError
+from providers.ports import PositionSource, Reading
+from providers.rescue_ports import CollateralWriter, Simulation, Step, WalletSource
+
+T = TypeVar("T")
+Prices = Callable[[], Mapping[str, AssetPrice]]
+_ANSWER_WITHIN_S = 20.0
+
+
+@record
+class Seen:
+    """One account as read now. `health` is `None` where nothing is owed or it can't be told."""
+
+    reading: Reading
+    account: Account
+    health: Decimal | None
+
+
+@record
+class Ready:
+    """An option that may be carried out: its account as read now, and the steps that were proven to work."""
+
+    seen: Seen
+    steps: tuple[Step, ...]
+    simulation: Simulation
+
+
+async def look(source: PositionSource, name: str, prices: Prices, now_ns: int) -> Seen:
+    """Return the account `name` as read now; raises `ProviderError`, `TimeoutError`, or `Refusal` when it is gone."""
+    async with asyncio.timeout(_ANSWER_WITHIN_S):
+        reading = await source.read()
+    for account in reading.accounts:
+        if account.name == name:
+            account = with_marks(account, reading)
+            ladder = DEFAULT_LADDERS[account.kind]
+            return Seen(reading, account, judged(account, prices(), now_ns, ladder, None).health_factor)
+    raise Refusal(f"{name} is gone from its source: liquidated or closed")
+
+
+async def proven(
+    plan: Plan, option: Option, seen: Seen, writer: CollateralWriter, wallet: WalletSource | None, limits: Limits
+) -> Ready:
+    """Return the steps of `option`, verified and simulated on the state of now; raises `Refusal` with the reason."""
+    stale = overtaken(limits, plan, seen.reading.block_number, seen.health)
+    if stale:
+        raise Refusal(stale)
+    if wallet is not None:
+        standing = await answered("the wallet", wallet.standing(seen.account))
+        poor = _cannot_pay(standing, option, limits)
+        if poor:
+            raise Refusal(poor)
+    steps = tuple(await answered("preparing", writer.prepare(seen.account, option)))
+    if not steps:
+        raise Refusal("the venue has no steps for this")
+    forbidden = await answered("verifying", writer.verify(seen.account, steps))
+    if forbidden:
+        raise Refusal(forbidden)
+    simulation = await answered("simulating", writer.simulate(seen.account, steps))
+    fails = _falls_short(plan, option, simulation, steps)
+    if fails:
+        raise Refusal(fails)
+    return Ready(seen, steps, simulation)
+
+
+async def answered(what: str, answer: Awaitable[T]) -> T:
+    """Return the answer; a provider that fails or is too slow is a `Refusal`, for nothing was signed yet."""
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            return await answer
+    except TimeoutError:
+        raise Refusal(f"{what}: no answer within {_ANSWER_WITHIN_S:.0f} s") from None
+    except Refusal:
+        raise
+    except AppError as error:
+        raise Refusal(f"{what}: {error}") from error
+
+
+def _cannot_pay(standing: Standing, option: Option, limits: Limits) -> str:
+    if standing.problems:
+        return "; ".join(standing.problems)
+    tariff = standing.tariffs.get(option.means)
+    if tariff is None:
+        return ""
+    needs, has = tariff.gas_asset_needed, standing.gas_balance
+    if needs is not None and has is not None and has < needs:
+        return f"not enough gas: has {has}, needs {needs}"
+    return fees_rose(limits, option.cost_usd, tariff.cost_usd)
+
+
+def _falls_short(plan: Plan, option: Option, simulation: Simulation, steps: Sequence[Step]) -> str:
+    """Return why the dry run forbids to send, or "".
+
+    Without a health it vouches for nothing on a chain, except a full close, after which nothing is owed. Where the
+    target is a distance, health must come out as the plan said, within the tolerance of its rounding.
+    """
+    if simulation.refused:
+        return f"simulation: {simulation.refused}"
+    health, wanted = simulation.health_factor, plan.target.health
+    if health is None:
+        on_chain = any(step.chain_id is not None for step in steps)
+        ends_debt = option.is_full_close and option.health.after is None
+        return "the dry run gave no health: not sent blindly" if on_chain and not ends_debt else ""
+    if wanted is None and option.health.after is not None:
+        wanted = option.health.after * Decimal("0.995")
+    if wanted is not None and health < wanted:
+        return f"simulation: health would be {health:.4f}, under the {wanted:.4f} that was asked for; make it again"
+    return ""
