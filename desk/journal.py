@@ -16,7 +16,7 @@ from typing import Any
 
 from desk.actions import ActionState, JournalError
 from desk.entries import Entry, EntryKind, Head, broken_links, chained, genesis, head_problems
-from desk.journal_files import SenderLock, read_head, sync_folder, write_head, writing
+from desk.journal_files import SenderLock, read_head, write_head, writing
 from desk.replay import replayed
 from engine.record import record
 
@@ -98,6 +98,7 @@ class Journal:
                 last = db.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
                 if head is None or (head.count, head.hash) != (last or (0, genesis(head.journal))):
                     raise JournalError(f"journal {self.path}: its end was altered; see `history --verify`")
+                self._catch_up(db, head)
                 entry = chained(head, self._clock(), kind, action, account, actor, facts)
                 db.execute(
                     f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -255,10 +256,19 @@ class Journal:
                     db.execute("INSERT INTO head VALUES (1, ?, 0, ?)", (journal, genesis(journal)))
                 db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
                 db.execute("COMMIT")
-        head, beside = _stored_head(db), read_head(self._head_path)
-        if head is not None and ((beside is None and head.count == 0) or _is_one_behind(db, head, beside)):
+        head = _stored_head(db)
+        if version == 0 and head is not None:
             write_head(self._head_path, head)
-            sync_folder(self.path.parent)
+
+    def _catch_up(self, db: sqlite3.Connection, head: Head) -> None:
+        """Close the gap that a process leaves which ends between an entry and its head file; no other is closed."""
+        beside = read_head(self._head_path)
+        if beside == head:
+            return
+        is_new = beside is None and head.count == 0
+        if not is_new and (beside is None or not _is_one_behind(db, head, beside)):
+            raise JournalError(f"journal {self.path}: it and its head file disagree; see `history --verify`")
+        write_head(self._head_path, head)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -293,9 +303,8 @@ def _stored_head(db: sqlite3.Connection) -> Head | None:
     return None if row is None else Head(*row)
 
 
-def _is_one_behind(db: sqlite3.Connection, head: Head, beside: Head | None) -> bool:
-    """Return whether the process ended between an entry and its head file: the only gap that is closed silently."""
-    if beside is None or beside.journal != head.journal or beside.count != head.count - 1:
+def _is_one_behind(db: sqlite3.Connection, head: Head, beside: Head) -> bool:
+    if beside.journal != head.journal or beside.count != head.count - 1:
         return False
     row = db.execute("SELECT prev_hash FROM entries WHERE seq = ?", (head.count,)).fetchone()
     return row is not None and row[0] == beside.hash
