@@ -6,20 +6,20 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from desk.delivery import deliver_for_ever
 from desk.events import Acknowledged, Backfilled, Linked
 from desk.intake import Intake
-from desk.notify import Notifier
-from desk.once import read_once
 from desk.pricing import Pricing
 from desk.settings import DeskSettings
 from desk.snapshot import Snapshot
 from desk.sources import ACCOUNT, HISTORY, PRICES
 from desk.state import LiveState
 from desk.supervision import Pauses, attempt, pump, reason_of, supervise, within
-from desk.volatility import learn_for_ever
 from providers.ports import HistorySource, LinkChange, LinkState, PositionSource, PriceFeed, Reading
+
+if TYPE_CHECKING:
+    from desk.notify import Notifier
 
 log = logging.getLogger("marginline.desk")
 
@@ -42,7 +42,7 @@ class Desk:
         settings: DeskSettings,
         *,
         history: HistorySource | None = None,
-        notifier: Notifier | None = None,
+        notifier: "Notifier | None" = None,
         clock: Callable[[], int] = time.time_ns,
         past: Iterable[Reading] = (),
     ) -> None:
@@ -87,6 +87,8 @@ class Desk:
                 if self._history is not None:
                     self._supervise(tasks, HISTORY, HISTORY, self._learn_volatility)
                 if self._notifier is not None and self._notifier.is_configured:
+                    from desk.delivery import deliver_for_ever
+
                     tasks.create_task(deliver_for_ever(self._intake, self._notifier, settings.notify_again_after_s))
         finally:
             self._tasks = None
@@ -109,6 +111,8 @@ class Desk:
 
         Nothing is sent to anyone. Sources stay open for another call; `aclose` closes them.
         """
+        from desk.once import read_once
+
         return await read_once(
             self._intake, self._positions, self._feeds, self._history, self._settings.stables, timeout_s
         )
@@ -175,12 +179,15 @@ class Desk:
 
     async def _backfill(self) -> None:
         await self._pricing.started()
-        await asyncio.sleep(self._settings.past_every_s)
+        await asyncio.sleep(self._settings.past_after_s)
         while readings := tuple(islice(self._past, _PAST_BATCH)):
             self._intake.apply(Backfilled(readings))
             await asyncio.sleep(self._settings.past_every_s)
 
     async def _learn_volatility(self) -> None:
         await self._pricing.started()
+        await asyncio.sleep(self._settings.past_after_s)
         if self._history is not None:
+            from desk.volatility import learn_for_ever
+
             await learn_for_ever(self._intake, self._history, self._settings.stables)

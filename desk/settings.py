@@ -22,8 +22,8 @@ class DeskSettings:
     chain whose newest block is older than `block_stale_after_s` no longer vouches for its accounts. `simulated` is
     the scenario's name, empty on a real market. Pauses of `restart_after_s` follow one another when a source keeps
     failing; `refused_after_s` follows a refusal, which asking again rarely changes. Prices are first asked for when
-    every account has been read, or after `first_prices_after_s`. Readings of the past are taken in a few
-    at a time, with pauses of `past_every_s`, so that they never hold up the present.
+    every account has been read, or after `first_prices_after_s`. The past is asked for `past_after_s` later, and its
+    readings are taken in a few at a time, with pauses of `past_every_s`, so that they never hold up the present.
     """
 
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
@@ -39,6 +39,7 @@ class DeskSettings:
     simulated: str = ""
     clock_every_s: float = 1.0
     first_prices_after_s: float = 1.0
+    past_after_s: float = 0.25
     past_every_s: float = 0.02
     settle_every_s: float = 0.002
     restart_after_s: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

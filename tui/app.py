@@ -98,7 +98,9 @@ class DashboardApp(App[str]):
         return not snapshot.accounts and not self.settings.expects_accounts
 
     def get_default_screen(self) -> Screen[None]:
-        return MainScreen()
+        screen = MainScreen()
+        screen.add_class(*screen.classes_of(self.size), update=False)
+        return screen
 
     def on_mount(self) -> None:
         """Start the desk and the painting; leave cleanly on the signals that end a session."""

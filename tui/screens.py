@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -34,6 +35,11 @@ class PaneScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._followed: WeakKeyDictionary[RowList[Any], str] = WeakKeyDictionary()
+
+    def classes_of(self, size: Size) -> list[str]:
+        """Return the classes of a size: a screen that starts with them is not styled anew at its first resize."""
+        ladders = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
+        return [[name for start, name in ladder if start <= length][-1] for length, ladder in ladders]
 
     def compose(self) -> ComposeResult:
         yield HeaderBar()

@@ -72,7 +72,7 @@ class LineWidget(Widget):
         super().__init__(id=id, classes=classes)
         self._lines: list[Spans] = []
         self._painted_size = Size(0, 0)
-        self._palette: Palette | None = None
+        self._looks: tuple[Style, Palette] | None = None
         self._styles_by_look: dict[tuple[Tone, Ground], Style] = {}
 
     def compose_lines(self, width: int, height: int) -> Sequence[Spans]:
@@ -119,7 +119,7 @@ class LineWidget(Widget):
         return self.line_count(width)
 
     def notify_style_update(self) -> None:
-        self._palette = None
+        self._looks = None
         self._styles_by_look.clear()
         super().notify_style_update()
 
@@ -143,8 +143,9 @@ class LineWidget(Widget):
     def _style(self, tone: Tone, ground: Ground) -> Style:
         style = self._styles_by_look.get((tone, ground))
         if style is None:
-            if self._palette is None:
-                self._palette = palette(self.app.theme_variables)
-            style = self.rich_style + self._palette.style(tone, ground)
+            if self._looks is None:
+                self._looks = self.rich_style, palette(self.app.theme_variables)
+            base, colours = self._looks
+            style = base + colours.style(tone, ground)
             self._styles_by_look[tone, ground] = style
         return style

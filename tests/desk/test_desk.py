@@ -36,6 +36,7 @@ FAST = DeskSettings(
     clock_every_s=0.005,
     settle_every_s=0.0,
     first_prices_after_s=60.0,
+    past_after_s=0.0,
     past_every_s=0.0,
     restart_after_s=(0.001,),
     notify_again_after_s=(0.001,),
