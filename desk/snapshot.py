@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from engine.accounts import Account
 from engine.alerts import Alert
@@ -10,6 +11,9 @@ from engine.assessment import Assessment
 from engine.prices import AssetPrice, Consensus
 from engine.record import record
 from providers.ports import LinkState
+
+if TYPE_CHECKING:
+    from desk.actions import ActionState
 
 
 @record
@@ -64,6 +68,8 @@ class Snapshot:
 
     `bell` counts escalations that ring; it rises by one with each. `is_resting` says that no source has anything more
     to say, so that no other snapshot need follow; else one follows every second, if only because ages grow.
+    `actions` are the latest rescues, newest first; `armed_until_ns` is `None` unarmed; `readiness` says in a phrase per
+    account whether its standing plan would work now ("ready", "no gas").
     """
 
     sequence: int
@@ -76,3 +82,6 @@ class Snapshot:
     simulated: str = ""
     bell: int = 0
     is_resting: bool = False
+    actions: "tuple[ActionState, ...]" = ()
+    armed_until_ns: int | None = None
+    readiness: Mapping[str, str] = field(default_factory=dict)
