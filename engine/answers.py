@@ -6,6 +6,7 @@ Beyond DESIGN 6 each account of a risk answer also says `nearest` (the asset nea
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from engine.accounts import Account, Kind
 from engine.assess import assess
@@ -20,6 +21,9 @@ from engine.document import Portfolio, render_portfolio
 from engine.rendering import RISK_SCHEMA, STATUS_SCHEMA, rounded, timestamp
 from engine.severity import Ladder
 from engine.totals import Totals, totals
+
+if TYPE_CHECKING:
+    from engine.rescue import Plan
 
 Answer = dict[str, object]
 Assessed = Sequence[tuple[Account, Assessment]]
@@ -84,6 +88,20 @@ def status_answer(
         portfolio=render_portfolio(portfolio),
         assessment=risk,
     )
+
+
+def plan_answer(plan: "Plan", as_of_ns: int, degraded: Sequence[str] = ()) -> Answer:
+    """Return `marginline.plan/1`; `engine.plan_answers` says what is in it and reads it back."""
+    from engine.plan_answers import plan_answer as answer  # only a rescue needs it
+
+    return answer(plan, as_of_ns, degraded)
+
+
+def parse_plan(text: str | bytes) -> "Plan":
+    """Return the plan of a `marginline.plan/1` document; raises `DocumentError` naming the place that is wrong."""
+    from engine.plan_answers import parse_plan as parse  # only a rescue needs it
+
+    return parse(text)
 
 
 def account_answer(assessment: Assessment) -> Answer:
