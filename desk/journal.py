@@ -162,6 +162,8 @@ class Journal:
         problems, hashes = broken_links(journal, rows)
         in_database = head_problems(head, "the head in the database", journal, hashes, may_lag=False)
         beside = head_problems(side, f"the head file {self._head_path.name}", journal, hashes, may_lag=True)
+        if side is None and not hashes:
+            beside = []  # just made: its head file comes with the first entry
         return (*damage, *problems, *in_database, *beside)
 
     def observe(self, observations: Iterable[Observation]) -> None:
