@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 
@@ -25,13 +25,16 @@ def build_desk(
     assets: frozenset[str] = frozenset(),
     with_notifications: bool = False,
     clock: Callable[[], int] = time.time_ns,
+    sources: Sequence[PositionSource] | None = None,
 ) -> Desk:
     """Return a desk on the configured accounts and venues; `assets` are priced beside those of the accounts.
 
-    References to secrets are looked up here, so a missing variable is a `ConfigError` before anything starts.
+    References to secrets are looked up here, so a missing variable is a `ConfigError` before anything starts. `sources`
+    replace those of the configured accounts, for a caller that uses them too.
     """
     feeds = tuple(build_feed(config, venue) for venue in config.venues)
-    sources = tuple(build_source(account, clock) for account in config.accounts)
+    if sources is None:
+        sources = tuple(build_source(account, clock) for account in config.accounts)
     urls = tuple(partial(_notify_url, config, url) for url in config.notify_urls) if with_notifications else ()
     cooldown = config.cooldown_s
     settings = DeskSettings(
@@ -78,8 +81,15 @@ def build_feed(config: Config, venue: str) -> PriceFeed:
 
 def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSource:
     """Return the source behind one `[[account]]`; raises `ConfigError` for what the provider cannot use."""
+    options = account_options(account, clock)
+    source: PositionSource = account_module(account.provider).source(options)
+    return source
+
+
+def account_options(account: AccountConfig, clock: Callable[[], int] = time.time_ns) -> AccountOptions:
+    """Return what the adapter of one `[[account]]` is told, references looked up; raises `ConfigError`."""
     manual = described_account(account, clock()) if account.provider in DESCRIBED_IN_CONFIG else None
-    options = AccountOptions(
+    return AccountOptions(
         name=account.name,
         provider=account.provider,
         address=resolved(account.address, f"{account.where}: address"),
@@ -95,9 +105,9 @@ def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSo
         tls_ca=account.tls_ca,
         oracle_rules=account.oracle_rules,
         manual=manual,
+        submit_rpc_url=resolved(account.submit_rpc_url, f"{account.where}: submit_rpc_url"),
+        submit_fallback=account.submit_fallback,
     )
-    source: PositionSource = account_module(account.provider).source(options)
-    return source
 
 
 def described_account(account: AccountConfig, now_ns: int) -> Account:

@@ -20,6 +20,11 @@ FEED_MODULES: Mapping[str, str] = {
     "bybit": "providers.bybit",
     "hyperliquid": "providers.hyperliquid_prices",
 }
+RESCUE_MODULES: Mapping[str, str] = {
+    "aave-v3": "providers.evm.rescue.writer",
+    "hyperliquid": "providers.hyperliquid_rescue",
+    "spark": "providers.evm.rescue.writer",
+}
 DESCRIBED_IN_CONFIG = frozenset({"manual"})
 
 
@@ -31,6 +36,12 @@ def account_module(provider: str) -> ModuleType:
 def feed_module(venue: str) -> ModuleType:
     """Return the module of a price venue: it has `INFO` and `feed(options)`."""
     return import_module(FEED_MODULES[venue])
+
+
+def rescue_module(provider: str) -> ModuleType | None:
+    """Return the module that rescues accounts of a provider, `None` when nothing does: it has `make(...)`."""
+    module = RESCUE_MODULES.get(provider)
+    return None if module is None else import_module(module)
 
 
 class SettingsByProvider(Mapping[str, frozenset[str]]):

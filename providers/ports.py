@@ -160,6 +160,7 @@ class AccountOptions:
 
     `rpc_urls` are tried in order. `oracle_rules` by asset override bundled ones. `market` names an entry of the
     address book where a chain has several ("core", "prime"). `manual` is the account of a `manual` provider.
+    Transactions go to `submit_rpc_url` where it is set, and to `rpc_urls` when that fails only with `submit_fallback`.
     """
 
     name: str
@@ -177,3 +178,5 @@ class AccountOptions:
     tls_ca: str | None = None
     oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
     manual: Account | None = None
+    submit_rpc_url: str | None = None
+    submit_fallback: bool = False
