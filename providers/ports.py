@@ -161,6 +161,7 @@ class AccountOptions:
     `rpc_urls` are tried in order. `oracle_rules` by asset override bundled ones. `market` names an entry of the
     address book where a chain has several ("core", "prime"). `manual` is the account of a `manual` provider.
     Transactions go to `submit_rpc_url` where it is set, and to `rpc_urls` when that fails only with `submit_fallback`.
+    `confirmations` are the blocks, its own included, after which a transaction counts as confirmed.
     """
 
     name: str
@@ -180,3 +181,4 @@ class AccountOptions:
     manual: Account | None = None
     submit_rpc_url: str | None = None
     submit_fallback: bool = False
+    confirmations: int = 1
