@@ -70,7 +70,7 @@ def remove(name: str, confirm: Callable[[Entry], bool], *, folder: Path | None =
 
 
 class SignerBox:
-    """Signs for one address while it is unlocked; a `providers.rescue_ports.Signer`.
+    """Signs for one address while it is unlocked; a `providers.rescue_ports.SignerBox`. One box per reference.
 
     `reference` is what the config says, `where` names the config key in errors. Not safe for two threads at once.
     """
@@ -91,6 +91,11 @@ class SignerBox:
     def reference(self) -> str:
         """Return what the config says, for people: it names a place, never a key."""
         return self._reference
+
+    @property
+    def name(self) -> str:
+        """Return what the owner calls it: the key file's name, or the reference itself."""
+        return self._reference.partition(":")[2] if self.needs_password else self._reference
 
     @property
     def needs_password(self) -> bool:

@@ -1,6 +1,7 @@
-"""A loopback Hyperliquid: `POST /info` and the WebSocket, as the venue's documentation describes them.
+"""A loopback Hyperliquid as the venue's documentation describes it: `POST /info`, `POST /exchange`, the WebSocket.
 
-A test owns the replies: it changes `info` while a client is connected, pushes frames, drops links and says no.
+A test owns the replies: it changes `info` while a client is connected, pushes frames, drops links and says no. An
+action is carried out for whoever its signature recovers to, as the venue does it: a wrong one has no account.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
+
+from tests.hyperliquid_exchange import Exchange
 
 USER = "0x" + "ab" * 20
 
@@ -26,6 +29,7 @@ class HyperliquidServer:
     """What the venue would answer. `info` maps a request type (or "type dex") to an object, bytes or `Refusal`.
 
     `asked` and `subscribed` record what clients wanted; `unsupported` are subscription types that are refused.
+    `exchange` carries out signed actions; without it there is no such path.
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,8 @@ class HyperliquidServer:
         self.asked: list[dict[str, str]] = []
         self.subscribed: list[dict[str, str]] = []
         self.unsupported: set[str] = set()
+        self.exchange: Exchange | None = None
+        self.exchange_refusal: Refusal | None = None
         self.url_rest = self.url_ws = ""
         self._sockets: set[ServerConnection] = set()
         self._changed = asyncio.Condition()
@@ -95,7 +101,13 @@ class HyperliquidServer:
                     name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
                 }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                status, sent, more = await self._reply(lines[0], body)
+                if lines[0].startswith("POST /exchange ") and self.exchange is not None:
+                    done = self.exchange.answer(body, self.info)
+                    if done is None:
+                        break
+                    status, sent, more = 200, done, dict[str, str]()
+                else:
+                    status, sent, more = await self._reply(lines[0], body)
                 extra = "".join(f"{name}: {value}\r\n" for name, value in more.items())
                 writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(sent)}\r\n{extra}\r\n".encode() + sent)
                 await writer.drain()
@@ -105,6 +117,8 @@ class HyperliquidServer:
             writer.close()
 
     async def _reply(self, request: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        if request.startswith("POST /exchange ") and self.exchange_refusal is not None:
+            return self.exchange_refusal.status, self.exchange_refusal.body, self.exchange_refusal.headers
         if not request.startswith("POST /info "):
             return 404, b"", {}
         asked = json.loads(body)

@@ -1,0 +1,426 @@
+"""Rescues on Hyperliquid: margin for one isolated position, and USDC from spot to perp for the cross account.
+
+Wire: hyperliquid.gitbook.io, "Exchange endpoint" (read 2026-11): `updateIsolatedMargin`, an L1 action that an API
+wallet may sign, and `usdClassTransfer`, which only the account's own key may. Every error comes with HTTP 200. The
+venue has no dry run, so a simulation is a fresh reading and arithmetic. What became of an action is read from what it
+changes: the cash of the position, the ledger of transfers. There is no gas and no fee.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+
+import msgspec
+
+from engine.accounts import Account, MarginMode
+from engine.market import health_at
+from engine.record import record
+from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
+from engine.solvency import gap, solvency_of, trigger_prices
+from providers.errors import ConfigError, Malformed, RateLimited, Refused, Unreachable
+from providers.http import HttpTransport, shared_budget
+from providers.hyperliquid import MAIN_REST
+from providers.hyperliquid_actions import (
+    EXPIRES_MS,
+    MARGIN,
+    SPOT_TO_PERP,
+    UNITS,
+    digest_of,
+    fault_of,
+    margin_payload,
+    ordered_action,
+    reference_of,
+    told,
+    transfer_payload,
+)
+from providers.hyperliquid_reader import Reader
+from providers.hyperliquid_rescue_wire import (
+    Purse,
+    Role,
+    RoleKind,
+    Stake,
+    check_taken,
+    parse_asset_id,
+    parse_free,
+    parse_purse,
+    parse_role,
+    parse_transfers,
+)
+from providers.hyperliquid_signing import signature_json
+from providers.hyperliquid_wire import VENUE, AccountMode, parse_mode
+from providers.ports import AccountOptions
+from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
+
+_USDC = "USDC"
+_LIGHT, _HEAVY, _ROLE = 2, 20, 60
+_WEIGHT_PER_MINUTE = 1200
+_SPOT, _PERP = "spot", "perp balance"
+# Blocks come several times a second and an answer means that one took the action: an estimate, not a promise.
+_TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(1), gas_asset_needed=None)
+_SETTLED_MS, _SKEW_MS, _ROLE_S = 120_000, 10_000, 600.0
+_ZERO = Decimal(0)
+_EXACT = Context(prec=60)
+
+
+@record
+class _Scope:
+    """Where an account's margin lives: the user's whole dex, or one position of it (`coin`)."""
+
+    dex: str
+    coin: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {"dex": self.dex} if self.dex else {}
+
+
+@record
+class _Right:
+    """What the signer may do for the user: `vault` is the sub-account acted for; each text says why not, or is ""."""
+
+    vault: str | None = None
+    nothing: str = ""
+    no_transfer: str = ""
+
+
+def make(options: AccountOptions, signer: Signer | None = None, *, testnet: bool | None = None) -> "HyperliquidRescue":
+    """Return the rescuer of one configured user; without `signer` it only reads."""
+    return HyperliquidRescue(options, signer, testnet=testnet)
+
+
+class HyperliquidRescue:
+    """A `WalletSource` and a `CollateralWriter` for one user. Writes are sent once, whatever happens.
+
+    `testnet` decides which network's signature is made; by default the venue's own test hosts are it, all others are
+    mainnet. `clock` is UTC now in ns.
+    """
+
+    def __init__(
+        self,
+        options: AccountOptions,
+        signer: Signer | None = None,
+        *,
+        testnet: bool | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._name, self._user = options.name, (options.address or "").strip().lower()
+        if len(self._user) != 42:
+            raise ConfigError(f"{options.name}: hyperliquid needs address, 0x and 40 hex digits")
+        rest_url = (options.rest_url or MAIN_REST).rstrip("/")
+        self._is_mainnet = "hyperliquid-testnet" not in rest_url if testnet is None else not testnet
+        self._signer, self._clock = signer, clock
+        budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
+        self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
+        self._last_nonce = 0
+        self._roles: dict[str, tuple[float, Role]] = {}
+        self._taken: set[str] = set()
+
+    @property
+    def is_mainnet(self) -> bool:
+        """Return for which network actions are signed."""
+        return self._is_mainnet
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def standing(self, account: Account) -> Standing:
+        """Return spot USDC, what the perp side can spare, and who may sign; raises `ProviderError`."""
+        scope = self._scope(account)
+        mode, purse, spot, right = await asyncio.gather(self._mode(), self._purse(scope), self._spot(), self._right())
+        shares = mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
+        refused = right.nothing
+        funds = []
+        if not scope.coin:
+            funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
+            if shares:
+                refused = refused or "unified account: spot USDC backs the positions already"
+            elif scope.dex:
+                refused = refused or f"margin of dex {scope.dex} is moved at the venue, not from here"
+            refused = refused or right.no_transfer
+        else:
+            if shares:
+                funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
+            elif purse.withdrawable is not None:
+                funds.append(Funds(_USDC, max(purse.withdrawable, _ZERO), _PERP, owner=self._user))
+            if not shares and not scope.dex and not right.no_transfer and spot:
+                funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
+            if purse.stake(scope.coin) is None:
+                refused = refused or f"there is no position in {scope.coin} any more"
+        facility = Facility(
+            _USDC, frozenset({Means.ADD_MARGIN}), token=_USDC, decimals=UNITS, refused=refused, price=Decimal(1)
+        )
+        return Standing(
+            account.name,
+            self._clock(),
+            facilities=(facility,),
+            funds=tuple(funds),
+            tariffs={Means.ADD_MARGIN: _TARIFF},
+            signer="" if self._signer is None else self._signer.address,
+            problems=(right.nothing,) if right.nothing and self._signer is not None else (),
+        )
+
+    async def prepare(self, account: Account, option: Option) -> Sequence[Step]:
+        """Return one action, or two when an isolated position is fed from spot; raises `ProviderError`."""
+        if option.means is not Means.ADD_MARGIN or option.asset != _USDC:
+            raise Refused(VENUE, f"{option.means} of {option.asset} is not sent from here; USDC as add-margin is")
+        units = _units(option)
+        scope, right = self._scope(account), await self._right()
+        if right.nothing:
+            raise Refused(VENUE, right.nothing)
+        source = option.funds.source if option.funds is not None else ""
+        mode = await self._mode()
+        is_standard = mode not in (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
+        steps = []
+        if not scope.coin or (source == _SPOT and is_standard and not scope.dex):
+            steps.append(self._transfer(units, right))
+        if scope.coin:
+            steps.append(await self._margin(scope, units, right))
+        return steps
+
+    async def verify(self, account: Account, steps: Sequence[Step]) -> str:
+        """Return "" when every step is one of our two actions, on this account, network and coin, and still in time."""
+        scope, right = self._scope(account), await self._right()
+        if right.nothing:
+            return right.nothing
+        if not steps:
+            return "there is nothing to send"
+        for step in steps:
+            payload = step.payload
+            fault = fault_of(payload, self._user, right.vault, self._clock() // 1_000_000, is_mainnet=self._is_mainnet)
+            if fault:
+                return fault
+            if told(payload, "type") == MARGIN:
+                if payload.get("coin") != scope.coin:
+                    return f"the action is for {payload.get('coin')}, the account is {scope.coin or 'cross'}"
+                if told(payload, "asset") != await self._asset_id(scope):
+                    return f"asset id {told(payload, 'asset')} is not {scope.coin} any more"
+            elif right.no_transfer:
+                return right.no_transfer
+        return ""
+
+    async def simulate(self, account: Account, steps: Sequence[Step]) -> Simulation:
+        """Return the health after all steps from a reading made now: balance plus what is added, at present marks."""
+        scope = self._scope(account)
+        mode, purse, spot, fresh = await asyncio.gather(
+            self._mode(), self._purse(scope), self._spot(), self._fresh(account.name)
+        )
+        if fresh is None:
+            return Simulation(None, f"{account.name} is not there any more")
+        spare = purse.withdrawable or _ZERO
+        if mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
+            spare = spot
+        added = _ZERO
+        for step in steps:
+            amount = Decimal(int(str(step.payload["units"]))).scaleb(-UNITS)
+            if told(step.payload, "type") == SPOT_TO_PERP:
+                if amount > spot:
+                    return Simulation(None, f"spot has {spot} USDC free, {amount} are needed")
+                spot, spare = spot - amount, spare + amount
+                added += amount if not scope.coin else _ZERO
+                continue
+            stake = purse.stake(scope.coin)
+            if stake is None or not stake.is_isolated:
+                return Simulation(None, f"there is no isolated position in {scope.coin} any more")
+            if amount > spare:
+                return Simulation(None, f"{spare} USDC can be spared, {amount} are needed")
+            spare, added = spare - amount, added + amount
+        return Simulation(_health(replace(fresh, balance=fresh.balance + added)))
+
+    def sign(self, step: Step, signer: Signer) -> Signed:
+        """Return the signed request; raises `Refused` for an action that is not ours, `Unauthorised` when locked."""
+        payload = step.payload
+        signature = signature_json(signer.sign_digest(digest_of(payload, is_mainnet=self._is_mainnet)))
+        request = {
+            "action": ordered_action(payload),
+            "nonce": payload["nonce"],
+            "signature": signature,
+            "vaultAddress": payload["vaultAddress"],
+            "expiresAfter": payload["expiresAfter"],
+        }
+        nonce = int(str(payload["nonce"]))
+        return Signed(reference_of(payload), msgspec.json.encode(request).decode(), nonce, self._user)
+
+    async def send(self, signed: Signed) -> None:
+        """Hand it to the venue once; raises `Refused` when it was not taken, `Unreachable` when nobody knows."""
+        try:
+            raw = await self._http.post("/exchange", signed.raw.encode(), weight=1)
+        except RateLimited as error:
+            raise Refused(VENUE, f"not taken, too many requests: {error.detail}") from error
+        except Malformed as error:
+            raise Unreachable(VENUE, f"the action may have been taken: {error.detail}") from error
+        check_taken(raw)
+        self._taken.add(signed.reference)
+
+    async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
+        """Return what became of an action, read from what it would have changed; raises `ProviderError`."""
+        facts = dict(part.split("=", 1) for part in signed_reference.split() if "=" in part)
+        try:
+            usd, nonce_ms = Decimal(facts["usd"]), int(facts["nonce"])
+            if signed_reference.startswith(MARGIN):
+                found = await self._find_margin(facts, usd)
+            else:
+                found = await self._find_transfer(usd, nonce_ms, owner or self._user)
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise Malformed(VENUE, "the reference of the action cannot be read") from error
+        if found.fate in (Fate.CONFIRMED, Fate.REJECTED) or signed_reference not in self._taken:
+            return found
+        if self._clock() // 1_000_000 < nonce_ms + _SKEW_MS and found.fate is Fate.PENDING:
+            return found
+        return Found(Fate.CONFIRMED, "the venue said ok")
+
+    async def _find_margin(self, facts: Mapping[str, str], usd: Decimal) -> Found:
+        coin = facts["coin"]
+        purse = await self._purse(_Scope(coin.partition(":")[0] if ":" in coin else "", coin))
+        stake = purse.stake(coin)
+        if stake is None:
+            return Found(Fate.UNKNOWN, f"the position in {coin} is gone: look at its history at the venue")
+        if stake.size != Decimal(facts["size"]) or stake.raw_usd is None:
+            return Found(Fate.UNKNOWN, f"the position in {coin} changed meanwhile: look at its history at the venue")
+        grown = stake.raw_usd - Decimal(facts["raw"])
+        paid = _slack(stake, facts.get("funding"), usd)
+        added, idle = abs(grown - usd) <= paid, abs(grown) <= paid
+        if added and not idle:
+            return Found(Fate.CONFIRMED, f"margin of {coin} rose by {_plain(grown)} USD")
+        if idle and not added:
+            expired = purse.time_ms is not None and purse.time_ms > int(facts["until"]) + _SKEW_MS
+            if expired:
+                return Found(Fate.REJECTED, f"margin of {coin} did not rise, and the action has expired")
+            return Found(Fate.PENDING, f"margin of {coin} has not risen yet")
+        return Found(Fate.UNKNOWN, f"margin of {coin} changed by {_plain(grown)} USD, {_plain(usd)} were sent")
+
+    async def _find_transfer(self, usd: Decimal, nonce_ms: int, owner: str) -> Found:
+        raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=nonce_ms - _SKEW_MS)
+        for transfer in parse_transfers(raw):
+            if transfer.nonce == nonce_ms or (transfer.nonce is None and transfer.usd == usd):
+                return Found(Fate.CONFIRMED, f"ledger: {_plain(transfer.usd)} USDC from spot to perp, {transfer.hash}")
+        purse = await self._purse(_Scope(""))
+        if purse.time_ms is not None and purse.time_ms > nonce_ms + _SETTLED_MS:
+            return Found(Fate.REJECTED, "the venue's ledger does not have it two minutes later")
+        return Found(Fate.PENDING, "not in the venue's ledger yet")
+
+    def _transfer(self, units: int, right: _Right) -> Step:
+        if right.no_transfer:
+            raise Refused(VENUE, right.no_transfer)
+        payload = transfer_payload(self._user, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet)
+        usd = Decimal(units).scaleb(-UNITS)
+        return Step(f"transfer {_plain(usd)} USDC from spot to perp", payload)
+
+    async def _margin(self, scope: _Scope, units: int, right: _Right) -> Step:
+        asset_id, purse = await asyncio.gather(self._asset_id(scope), self._purse(scope))
+        stake = purse.stake(scope.coin)
+        if asset_id is None or stake is None or not stake.is_isolated:
+            raise Refused(VENUE, f"there is no isolated position in {scope.coin}")
+        if stake.raw_usd is None:
+            raise Refused(VENUE, f"the venue does not tell the cash of {scope.coin}: its margin could not be followed")
+        nonce = self._nonce()
+        payload = margin_payload(
+            self._user, asset_id, stake, units, nonce, right.vault, nonce + EXPIRES_MS, is_mainnet=self._is_mainnet
+        )
+        usd = Decimal(units).scaleb(-UNITS)
+        return Step(f"add {_plain(usd)} USDC margin to {scope.coin}", payload)
+
+    async def _right(self) -> _Right:
+        """Return what the signer may do. An API wallet cannot move funds; a master acts for its sub-account."""
+        if self._signer is None:
+            return _Right(nothing="read-only: no signer is configured")
+        address = self._signer.address.lower()
+        if not address:
+            return _Right(nothing="the signer's address is not known yet")
+        if address == self._user:
+            return _Right()
+        role, mine = await asyncio.gather(self._role(self._user), self._role(address))
+        is_agent = mine.kind is RoleKind.AGENT
+        acting_for = mine.of if is_agent else address
+        no_transfer = "the signer is an API wallet: a transfer needs the account's own key" if is_agent else ""
+        if acting_for == self._user:
+            return _Right(no_transfer=no_transfer)
+        if role.kind is RoleKind.SUB_ACCOUNT and role.of == acting_for:
+            return _Right(vault=self._user, no_transfer=no_transfer)
+        return _Right(nothing=f"the signer {_short(address)} may not act for {_short(self._user)}")
+
+    async def _role(self, address: str) -> Role:
+        now_s = asyncio.get_running_loop().time()
+        read_s, role = self._roles.get(address, (0.0, None))
+        if role is None or now_s > read_s + _ROLE_S:
+            role = parse_role(await self._ask("userRole", _ROLE, user=address))
+            self._roles[address] = (now_s, role)
+        return role
+
+    async def _mode(self) -> AccountMode:
+        mode = parse_mode(await self._ask("userAbstraction", _HEAVY, user=self._user))
+        if mode is AccountMode.UNKNOWN:
+            raise Refused(VENUE, "account mode of a new kind: nothing can be moved from here")
+        return mode
+
+    async def _purse(self, scope: _Scope) -> Purse:
+        return parse_purse(await self._ask("clearinghouseState", _LIGHT, user=self._user, **scope.fields))
+
+    async def _spot(self) -> Decimal:
+        return parse_free(await self._ask("spotClearinghouseState", _LIGHT, user=self._user), _USDC)
+
+    async def _asset_id(self, scope: _Scope) -> int | None:
+        meta = await self._ask("meta", _HEAVY, **scope.fields)
+        dexes = await self._ask("perpDexs", _HEAVY) if scope.dex else None
+        return parse_asset_id(meta, dexes, scope.coin)
+
+    async def _fresh(self, name: str) -> Account | None:
+        reader = Reader(self._name, self._user, self._http)
+        await reader.refresh(everything=True)
+        found = reader.reading(self._clock()).accounts
+        return next((account for account in found if account.name == name), None)
+
+    async def _ask(self, kind: str, weight: int, **fields: str | int) -> bytes:
+        return await self._http.post("/info", {"type": kind, **fields}, is_read=True, weight=weight)
+
+    def _scope(self, account: Account) -> _Scope:
+        """Return where the account's margin lives, told by its name: `name`, `name:DEX` or `name:COIN`."""
+        if account.name != self._name and not account.name.startswith(f"{self._name}:"):
+            raise ConfigError(f"{account.name} is not an account of {self._name}")
+        rest = account.name[len(self._name) + 1 :]
+        if account.mode is MarginMode.ISOLATED:
+            return _Scope(rest.partition(":")[0] if ":" in rest else "", rest)
+        return _Scope(rest)
+
+    def _nonce(self) -> int:
+        """Return UTC now in ms, always above the last one: two actions must not share it."""
+        self._last_nonce = max(self._clock() // 1_000_000, self._last_nonce + 1)
+        return self._last_nonce
+
+
+def _units(option: Option) -> int:
+    """Return what is sent, in millionths of a USDC: exactly what was planned, rounded up where only a decimal is."""
+    units = option.amount_units
+    if units is None:
+        units = int(_EXACT.scaleb(option.amount, UNITS).to_integral_value(ROUND_UP))
+    if units <= 0:
+        raise Refused(VENUE, "there is nothing to add")
+    return units
+
+
+def _slack(stake: Stake, funding_before: str | None, usd: Decimal) -> Decimal:
+    """Return by how much the cash may have moved without us: the funding since then, whatever its sign, or a hundredth.
+
+    A cent beside it covers what the venue rounds.
+    """
+    if stake.funding is None or not funding_before:
+        return usd / 100
+    return min(abs(stake.funding - Decimal(funding_before)) + Decimal("0.01"), Decimal("0.49") * usd + Decimal(1))
+
+
+def _health(account: Account) -> Decimal | None:
+    """Return the health factor at the marks that came with the account, `None` when it cannot be computed."""
+    triggers, lacking = trigger_prices(account, {})
+    if gap(account) or lacking:
+        return None
+    return health_at(account, solvency_of(account), triggers, {})
+
+
+def _short(address: str) -> str:
+    return f"{address[:6]}..{address[-4:]}"
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.quantize(Decimal('0.000001'), ROUND_DOWN).normalize():f}"
