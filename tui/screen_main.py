@@ -115,8 +115,6 @@ class MainScreen(PaneScreen):
                 "No accounts yet.", "A public address is enough to watch. No key is needed.", CHOICES, note
             )
             return
-        if not self.query(LoadLine):
-            return
         table = self.query_one(AccountTable)
         table.model = self._rows.model(frame)
         selected = frame.selected

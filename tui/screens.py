@@ -35,6 +35,7 @@ class PaneScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._followed: WeakKeyDictionary[RowList[Any], str] = WeakKeyDictionary()
+        self._is_recomposing = False
 
     def classes_of(self, size: Size) -> list[str]:
         """Return the classes of a size: a screen that starts with them is not styled anew at its first resize."""
@@ -63,14 +64,21 @@ class PaneScreen(Screen[None]):
         return ()
 
     def show(self, frame: Frame) -> None:
-        """Show a frame: the bars, then the body."""
-        if not self.query(KeyBar):
+        """Show a frame: the bars, then the body. Before all of it is mounted, wait for the next one."""
+        if not self.is_mounted or self._is_recomposing:
             return
         self.query_one(HeaderBar).model = present_bars.header(frame)
         self.query_one(Verdict).model = present_bars.verdict(frame)
         self.query_one(FeedBar).model = present_bars.feeds(frame)
         self.query_one(KeyBar).model = present_bars.keys(self.hints, self.panes, frame.view.sort)
         self.show_body(frame)
+
+    async def recompose(self) -> None:
+        """Compose anew, and show the latest frame on it."""
+        self._is_recomposing = True
+        await super().recompose()
+        self._is_recomposing = False
+        self._dashboard.paint_again()
 
     def show_body(self, frame: Frame) -> None:
         """Show a frame's part of this screen."""

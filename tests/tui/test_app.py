@@ -124,6 +124,26 @@ def test_a_paint_between_a_key_and_its_message_loses_no_key(pane: str, rows: typ
     run(work)
 
 
+def test_painting_never_meets_half_a_screen() -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        async def paint_all_the_time() -> None:
+            while True:
+                app.paint_again()
+                await asyncio.sleep(0)
+
+        painter = app.run_worker(paint_all_the_time())
+        for pane in ("prices", "risk", "alerts", "feeds", "detail", "accounts"):
+            app.action_pane(pane)
+            await pilot.pause()
+        for width, height in ((80, 24), (120, 40), (200, 50), (40, 12), (120, 40)):
+            await pilot.resize_terminal(width, height)
+        painter.cancel()
+        await pilot.pause()
+        assert "── prices" in screen_text(app)
+
+    run(work)
+
+
 def test_the_cursor_stays_on_its_account_when_rows_move() -> None:
     now = [0.0]
 
