@@ -63,6 +63,7 @@ class DashboardApp(App[str]):
         Binding("colon,ctrl+p", "command_palette", "commands", show=False),
         Binding("escape", "back", "back", show=False),
         Binding("q", "quit", "quit", show=False),
+        Binding("ctrl+z", "suspend_process", "to the shell", show=False),
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
         Binding("d", "leave_for('demo')", "demo", show=False),
         Binding("i", "leave_for('init')", "init", show=False),

@@ -17,7 +17,7 @@ _KEYS = (
     ("find", (("/", "filter, ! for not"), ("n N", "next, previous"), ("s S", "sort, reverse"))),
     ("act", (("space", "freeze the screen"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),
     ("copy", (("y", "the account as a line"), ("Y", "the account as JSON"), ("$", "mask amounts"))),
-    ("more", (("ctrl+p or :", "all commands"), ("q", "quit"), ("ctrl+c twice", "quit"))),
+    ("more", (("ctrl+p or :", "all commands"), ("q", "quit"), ("ctrl+c twice", "quit"), ("ctrl+z", "shell"))),
 )
 _MARKS: tuple[tuple[str, Tone, str], ...] = (
     ("X", Tone.LIQUIDATABLE, "liquidatable: health below 1"),

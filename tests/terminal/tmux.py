@@ -14,7 +14,7 @@ from typing import Self
 from rich.cells import cell_len
 
 PROMPT = "ready$"
-PATIENCE_S = 12.0
+PATIENCE_S = 5.0
 """How long a fact may take to show; only ever spent when a test is about to fail."""
 
 _POLL_S = 0.02
@@ -77,6 +77,7 @@ class Terminal:
             "set-option", "-g", "status", "off", ";",
             "set-option", "-g", "remain-on-exit", "on", ";",
             "set-option", "-g", "escape-time", "0", ";",
+            "set-option", "-g", "set-clipboard", "on", ";",
             "new-session", "-d", "-x", str(self.columns), "-y", str(self.rows), "sh",
         )  # fmt: skip
         self.wait_for(PROMPT)
@@ -95,7 +96,7 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type `text` as it is."""
-        self._tmux("send-keys", "-l", text)
+        self._tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys: str) -> None:
         """Press keys by their tmux names ("Enter", "C-c", "PageDown")."""
@@ -131,11 +132,15 @@ class Terminal:
                 raise AssertionError(f"{wanted} did not come true within {patience_s:g} s on:\n{picture.text}")
             time.sleep(_POLL_S)
 
+    def clipboard(self) -> str:
+        """Return what a program copied, "" when nothing was."""
+        return self._tmux("show-buffer") if self._tmux("list-buffers") else ""
+
     def foreground(self) -> int:
-        """Return the process id of the program that the shell runs."""
-        shell = int(self._tmux("display-message", "-p", "#{pane_pid}"))
-        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        return int(children[-1])
+        """Return the id of the process group that has the terminal: that of the program that the shell runs."""
+        shell = self._tmux("display-message", "-p", "#{pane_pid}").strip()
+        fields = Path(f"/proc/{shell}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[5])
 
     def attach_command(self) -> list[str]:
         """Return the command that shows this terminal inside another one."""
