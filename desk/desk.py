@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from desk.events import Acknowledged, Backfilled, Linked
+from desk.events import Acknowledged, Acted, Backfilled, Linked, Readied
 from desk.intake import Intake
 from desk.pricing import Pricing
 from desk.settings import DeskSettings
@@ -19,6 +19,7 @@ from desk.supervision import Pauses, attempt, pump, reason_of, supervise, within
 from providers.ports import HistorySource, LinkChange, LinkState, PositionSource, PriceFeed, Reading
 
 if TYPE_CHECKING:
+    from desk.actions import ActionState
     from desk.notify import Notifier
 
 log = logging.getLogger("marginline.desk")
@@ -116,6 +117,21 @@ class Desk:
         return await read_once(
             self._intake, self._positions, self._feeds, self._history, self._settings.stables, timeout_s
         )
+
+    def take_reading(self, reading: Reading) -> None:
+        """Take in a reading that a rescue made on its way, so that it shows at once."""
+        self._intake.apply(reading)
+        self._intake.publish()
+
+    def show_actions(self, actions: "tuple[ActionState, ...]", armed_until_ns: int | None) -> None:
+        """Let snapshots carry these rescues, newest first, and until when sending is armed."""
+        self._intake.apply(Acted(actions, armed_until_ns))
+        self._intake.publish()
+
+    def show_readiness(self, readiness: Mapping[str, str]) -> None:
+        """Let snapshots carry, per account, whether its standing plan would work now."""
+        self._intake.apply(Readied(readiness))
+        self._intake.publish()
 
     def acknowledge(self, key: str) -> None:
         """Mark the alert `key` as seen; an account that vanished leaves the list with its alert."""

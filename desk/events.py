@@ -1,10 +1,15 @@
 """What can happen to the desk's state; `LiveState.apply` takes these and nothing else."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from engine.alerts import Alert
 from engine.record import record
 from providers.ports import LinkChange, PriceTick, Reading
+
+if TYPE_CHECKING:
+    from desk.actions import ActionState
 
 
 @record
@@ -63,4 +68,31 @@ class Delivered:
     again_at_ns: int | None = None
 
 
-Event = Reading | PriceTick | Linked | Idled | ClockTicked | VolatilityLearned | Backfilled | Acknowledged | Delivered
+@record
+class Acted:
+    """Where rescues stand: the latest, newest first, and until when sending is armed (`None`: it is not)."""
+
+    actions: "tuple[ActionState, ...]"
+    armed_until_ns: int | None
+
+
+@record
+class Readied:
+    """Per account in a phrase: whether its standing plan would work now."""
+
+    readiness: Mapping[str, str]
+
+
+Event = (
+    Reading
+    | PriceTick
+    | Linked
+    | Idled
+    | ClockTicked
+    | VolatilityLearned
+    | Backfilled
+    | Acknowledged
+    | Delivered
+    | Acted
+    | Readied
+)

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from typing import TypeVar
 
 from desk.actions import ActionState, JournalError, Refusal, Stage, StepState
 from desk.arming import Armed, Armoury, why_not_armed
+from desk.books import Books
 from desk.carry import Diary, Patience, carry_steps
 from desk.entries import EntryKind, canonical
 from desk.journal import Journal
-from desk.limits import DAY_NS, Limits, left_today, over_cap, spent, too_old
+from desk.limits import Limits, too_old
 from desk.preflight import Prices, Ready, Seen, answered, look, proven
 from desk.reconcile import abandon, reconcile, why_not_abandoned
+from engine.plan_checks import Caps
 from engine.rescue import Option, Plan
 from providers.errors import AppError
 from providers.ports import PositionSource, Reading
@@ -75,6 +76,8 @@ class Executor:
         self._busy: dict[str, str] = {}
         self._reconciled = False
         self._holders = 0
+        self._books = Books(journal, limits, clock)
+        self._expiry: asyncio.TimerHandle | None = None
         self._deciding = asyncio.Lock()
 
     @property
@@ -101,16 +104,17 @@ class Executor:
         process sends, the journal can't be trusted, no signer), `Unauthorised` (wrong password), `ConfigError`.
         """
         with self._right_to_send():
-            await self._trust_journal()
+            await self._books.check_trust()
             if not self._reconciled:
                 await self.reconcile_open(actor=actor)
             time_min = self.limits.arm_minutes if minutes is None else minutes
             armed = await self._armoury.arm(passwords, time_min, actor, self._clock())
             try:
-                await self._note(actor, event="armed", until_ns=armed.until_ns, signers=list(armed.signers))
+                await self._books.note(actor, event="armed", until_ns=armed.until_ns, signers=list(armed.signers))
             except JournalError as error:
                 self._armoury.disarm()
                 raise Refusal(str(error)) from error
+            self._expire_in(time_min * 60.0)
         return armed
 
     async def disarm(self, *, actor: str) -> None:
@@ -121,7 +125,7 @@ class Executor:
         self.on_change()
         if was_armed:
             try:
-                await self._note(actor, event="disarmed")
+                await self._books.note(actor, event="disarmed")
             except JournalError as error:
                 log.warning("%s", error)
 
@@ -133,7 +137,7 @@ class Executor:
         """
         with self._right_to_send():
             try:
-                left = await self._of_journal(self.journal.open_actions)
+                left = await self._books.ask(self.journal.open_actions)
                 looked = []
                 for action in left:
                     if (account is None or action.account == account) and action.account not in self._busy:
@@ -169,7 +173,7 @@ class Executor:
         Raises `Refusal` when it was not begun: then nothing was signed, and the journal says why. `show` gets every
         state on the way. An action that is not confirmed is never tried again here: make a plan anew.
         """
-        owner = self._configured(self._signers, plan.account)
+        owner = configured(self._signers, plan.account)
         wallet = "" if owner is None else f"signer {owner.name}"
         try:
             for key in filter(None, (plan.account, wallet)):
@@ -197,13 +201,21 @@ class Executor:
             self._let_go()
             self.on_change()
 
-    async def left_today(self) -> Decimal | None:
-        """Return USD that may still be sent within the day's cap, `None` without a cap; raises `Refusal`."""
-        recent = await self._of_journal(lambda: self.journal.actions_since(self._clock() - DAY_NS))
-        return left_today(self.limits, spent(recent, self._clock() - DAY_NS))
+    async def caps(self, account: str) -> Caps:
+        """Return what the caps still leave to one action for `account`; raises `Refusal`: the journal is unreadable."""
+        return await self._books.caps(account)
+
+    def held_by(self, account: str) -> str:
+        """Return in a phrase which action keeps `account` from another one now, or ""."""
+        for action in self.actions:
+            if action.account == account and action.is_open:
+                return "reconcile" if action.stage is Stage.UNKNOWN else "in flight"
+        return ""
 
     async def aclose(self) -> None:
         """Disarm and close the journal."""
+        if self._expiry is not None:
+            self._expiry.cancel()
         await self.disarm(actor="exit")
         await asyncio.to_thread(self.journal.close)
 
@@ -213,21 +225,21 @@ class Executor:
             raise Refusal("this is not an option of the plan")
         if not self._reconciled:
             raise Refusal("actions of an earlier run are not reconciled yet")
-        await self._check_journal(plan)
+        await self._books.check_new(plan.account, plan_id(plan))
         now_ns = self._clock()
         old = too_old(self.limits, plan, now_ns)
         if old:
             raise Refusal(old)
-        source = self._configured(self._sources, plan.account)
-        writer = self._configured(self._writers, plan.account)
+        source = configured(self._sources, plan.account)
+        writer = configured(self._writers, plan.account)
         if source is None or writer is None:
             raise Refusal(f"{plan.account}: nothing is configured that could carry out a rescue")
         seen = await answered("reading the account", look(source, plan.account, self._prices, now_ns))
         self.on_reading(seen.reading)
         if option.blockers:
             raise Refusal("; ".join(option.blockers))
-        await self._check_caps(plan, option)
-        wallet = self._configured(self._wallets, plan.account)
+        await self._books.check_caps(plan.account, option)
+        wallet = configured(self._wallets, plan.account)
         ready = await proven(plan, option, seen, writer, wallet, self.limits)
         old = too_old(self.limits, plan, self._clock())
         if old:
@@ -235,28 +247,12 @@ class Executor:
         return ready
 
     def _check_armed(self, account: str) -> None:
-        box = self._configured(self._signers, account)
+        box = configured(self._signers, account)
         if box is None:
             raise Refusal(f"{account} is read-only: no signer is configured")
         why = why_not_armed(self._armoury.armed, box.name, self._clock())
         if why:
             raise Refusal(why)
-
-    async def _check_journal(self, plan: Plan) -> None:
-        for action in await self._of_journal(self.journal.open_actions):
-            if action.account == plan.account:
-                raise Refusal(
-                    f"what became of action {action.id} is unknown: reconcile it before sending more for this account"
-                )
-        if await self._of_journal(lambda: self.journal.knows(plan_id(plan))):
-            raise Refusal("this plan was carried out before; make it again")
-
-    async def _check_caps(self, plan: Plan, option: Option) -> None:
-        since_ns = self._clock() - DAY_NS
-        recent = await self._of_journal(lambda: self.journal.actions_since(since_ns))
-        over = over_cap(self.limits, plan.account, option, spent(recent, since_ns))
-        if over:
-            raise Refusal(over)
 
     def _proposed(self, plan: Plan, option: Option, actor: str) -> ActionState:
         return ActionState(
@@ -283,7 +279,7 @@ class Executor:
         )
         diary = self._diary(action, show)
         async with self._deciding:  # of two at once, the second sees the first one's value
-            await self._check_caps(plan, option)
+            await self._books.check_caps(plan.account, option)
             self._check_armed(plan.account)
             try:
                 await diary.write(EntryKind.INTENT, _intent(action, option, ready))
@@ -293,8 +289,8 @@ class Executor:
         return diary
 
     async def _carry(self, plan: Plan, diary: Diary, ready: Ready) -> ActionState:
-        writer = self._configured(self._writers, plan.account)
-        signer = self._configured(self._signers, plan.account)
+        writer = configured(self._writers, plan.account)
+        signer = configured(self._signers, plan.account)
         if writer is None or signer is None:
             raise ValueError(f"{plan.account} was never cleared to send")
         ended = None
@@ -321,7 +317,7 @@ class Executor:
 
     async def _read_later(self, account: str, before: Seen | None) -> Seen:
         """Return the account as of a later block than before, where there are blocks; a lagging node gets its time."""
-        source = self._configured(self._sources, account)
+        source = configured(self._sources, account)
         if source is None:
             raise Refusal("its source is not configured")
         old_block = None if before is None else before.reading.block_number
@@ -336,7 +332,7 @@ class Executor:
 
     async def _reconcile(self, action: ActionState) -> ActionState:
         diary = self._diary(action)
-        writer = self._configured(self._writers, action.account)
+        writer = configured(self._writers, action.account)
         return await reconcile(diary, writer, self._patience.answer_s) or await self._conclude(diary, None)
 
     def _diary(self, action: ActionState, show: Callable[[ActionState], None] = lambda _: None) -> Diary:
@@ -353,28 +349,15 @@ class Executor:
         kept = await asyncio.to_thread(self.journal.actions, _SHOWN)
         self.actions = tuple(running.get(one.id, one) for one in kept)
 
-    async def _trust_journal(self) -> None:
-        problems = await asyncio.to_thread(self.journal.verify)
-        if problems:
-            raise Refusal(f"the journal can't be trusted, nothing is sent: {problems[0]}")
-
-    async def _of_journal(self, question: Callable[[], T]) -> T:
-        try:
-            return await asyncio.to_thread(question)
-        except JournalError as error:
-            raise Refusal(str(error)) from error
-
     async def _refused(self, plan: Plan, option: Option, actor: str, reason: str) -> None:
         facts = {"reason": reason, "means": option.means.value, "asset": option.asset, "amount": str(option.amount)}
-        try:
-            await asyncio.to_thread(
-                self.journal.append, EntryKind.REFUSED, facts, action=plan_id(plan), account=plan.account, actor=actor
-            )
-        except JournalError as error:
-            log.warning("%s", error)
+        await self._books.refused(facts, plan_id(plan), plan.account, actor)
 
-    async def _note(self, actor: str, **facts: object) -> None:
-        await asyncio.to_thread(self.journal.append, EntryKind.NOTE, facts, actor=actor)
+    def _expire_in(self, seconds: float) -> None:
+        """Wipe the keys when the time is over, whether or not anyone looks."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
         if not self._busy and self._armoury.expire(self._clock()):
@@ -399,8 +382,10 @@ class Executor:
             self.journal.sender.release()
             self._reconciled = False
 
-    def _configured(self, by_name: Mapping[str, T], account: str) -> T | None:
-        return by_name.get(account) or by_name.get(account.split(":")[0])
+
+def configured(by_name: Mapping[str, T], account: str) -> T | None:
+    """Return what is configured for `account`, or for the configured account that it belongs to ("name:part")."""
+    return by_name.get(account) or by_name.get(account.split(":")[0])
 
 
 def _target(plan: Plan) -> str:

@@ -29,6 +29,11 @@ class Limits:
     fee_rise: Decimal = Decimal(3)
     fee_floor_usd: Decimal = Decimal("0.50")
 
+    def per_action(self, account: str) -> Decimal | None:
+        """Return the least cap on one action for `account`, `None` without any."""
+        caps = [cap for cap in (self.max_topup_usd, self.own_cap(account)) if cap is not None]
+        return min(caps, default=None)
+
     def own_cap(self, account: str) -> Decimal | None:
         """Return the cap of `account`, or of the configured account that it belongs to ("name:part")."""
         return self.accounts.get(account, self.accounts.get(account.split(":")[0]))

@@ -64,17 +64,25 @@ async def proven(
         poor = _cannot_pay(standing, option, limits)
         if poor:
             raise Refusal(poor)
-    steps = tuple(await answered("preparing", writer.prepare(seen.account, option)))
+    steps, simulation = await rehearsed(plan, option, seen.account, writer)
+    return Ready(seen, steps, simulation)
+
+
+async def rehearsed(
+    plan: Plan, option: Option, account: Account, writer: CollateralWriter
+) -> tuple[tuple[Step, ...], Simulation]:
+    """Return the exact steps and what they would do now; raises `Refusal` when they would not do it. Signs nothing."""
+    steps = tuple(await answered("preparing", writer.prepare(account, option)))
     if not steps:
         raise Refusal("the venue has no steps for this")
-    forbidden = await answered("verifying", writer.verify(seen.account, steps))
+    forbidden = await answered("verifying", writer.verify(account, steps))
     if forbidden:
         raise Refusal(forbidden)
-    simulation = await answered("simulating", writer.simulate(seen.account, steps))
+    simulation = await answered("simulating", writer.simulate(account, steps))
     fails = _falls_short(plan, option, simulation, steps)
     if fails:
         raise Refusal(fails)
-    return Ready(seen, steps, simulation)
+    return steps, simulation
 
 
 async def answered(what: str, answer: Awaitable[T]) -> T:

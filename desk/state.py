@@ -5,7 +5,18 @@ from typing import assert_never
 
 from desk.accounts import AccountBook
 from desk.alert_book import AlertBook
-from desk.events import Acknowledged, Backfilled, ClockTicked, Delivered, Event, Idled, Linked, VolatilityLearned
+from desk.events import (
+    Acknowledged,
+    Acted,
+    Backfilled,
+    ClockTicked,
+    Delivered,
+    Event,
+    Idled,
+    Linked,
+    Readied,
+    VolatilityLearned,
+)
 from desk.market import MarketBook
 from desk.quotes import QuoteBook
 from desk.settings import DeskSettings
@@ -45,6 +56,8 @@ class LiveState:
             self._sources.register(PRICES, venue, budgets[venue], now_ns)
         self._budgets_s = dict(sources)
         self._heard: dict[str, int] = {}
+        self._acted = Acted((), None)
+        self._readied = Readied({})
         self._changed = False
         self._snapshot = Snapshot(0, now_ns, sources=self._sources.states, simulated=settings.simulated)
 
@@ -67,6 +80,12 @@ class LiveState:
     def firing(self) -> tuple[str, ...]:
         """Return the keys of alerts that no one has acknowledged."""
         return self._alerts.firing()
+
+    @property
+    def _is_resting(self) -> bool:
+        """Return whether nothing more is expected: of no source, of no rescue under way, of no time that is armed."""
+        moves = self._acted.armed_until_ns is not None or any(action.is_open for action in self._acted.actions)
+        return self._sources.are_resting and not moves
 
     def take_rung(self) -> tuple[Alert, ...]:
         """Return alerts that rang since the last call, worst first, to be sent."""
@@ -101,6 +120,10 @@ class LiveState:
                 self._acknowledge(event.key, now_ns)
             case Delivered():
                 self._deliver(event, now_ns)
+            case Acted():
+                self._acted = event
+            case Readied():
+                self._readied = event
             case _:
                 assert_never(event)
         self._changed = True
@@ -125,7 +148,10 @@ class LiveState:
                 self._degraded(),
                 self._settings.simulated,
                 self._alerts.bell,
-                self._sources.are_resting,
+                self._is_resting,
+                self._acted.actions,
+                self._acted.armed_until_ns,
+                self._readied.readiness,
             )
         return self._snapshot
 
@@ -164,7 +190,7 @@ class LiveState:
             self._changed = True
         if self._accounts.age(now_ns):
             self._changed = True
-        if not self._sources.are_resting:
+        if not self._is_resting:
             self._changed = True  # ages grow, and whoever looks must see that the desk is alive
         self._reprice(self._quotes.settle_all(now_ns), now_ns)
         self._watch_sources(now_ns)

@@ -1,6 +1,7 @@
 """A chain in memory with a wallet, a writer and a signer that count: what the executor is tested with."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -78,6 +79,7 @@ class Chain:
         self.held: dict[str, asyncio.Event] = {}
         self.reached: dict[str, asyncio.Event] = {}
         self.takes_before_fault = False
+        self.counts: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -158,6 +160,7 @@ class Chain:
         self.nonce += 1
 
     async def _at(self, method: str) -> None:
+        self.counts[method] += 1
         if method in self.held:
             self.reached[method].set()
             await self.held[method].wait()

@@ -8,7 +8,19 @@ import pytest
 
 import desk.accounts
 import desk.roster
-from desk.events import Acknowledged, Backfilled, ClockTicked, Delivered, Event, Idled, Linked, VolatilityLearned
+from desk.actions import ActionState, Stage
+from desk.events import (
+    Acknowledged,
+    Acted,
+    Backfilled,
+    ClockTicked,
+    Delivered,
+    Event,
+    Idled,
+    Linked,
+    Readied,
+    VolatilityLearned,
+)
 from desk.settings import DeskSettings
 from desk.snapshot import Snapshot
 from desk.sources import ACCOUNT, PRICES
@@ -523,3 +535,18 @@ def test_a_tick_computes_only_accounts_that_hold_its_asset(count: int, monkeypat
     touched.clear()
     bench.quote("ETH", "2400")
     assert sorted(touched) == sorted(holders)
+
+
+def test_rescues_arming_and_readiness_come_with_the_next_snapshot_and_keep_the_desk_awake() -> None:
+    state = LiveState(DeskSettings(), {}, {}, START_NS)
+    state.settle(START_NS)
+    assert state.settle(START_NS).actions == ()
+    under_way = ActionState("a", "main", "supply", "ETH", Decimal(2), "rescue", START_NS, Stage.RUNNING)
+    state.apply(Acted((under_way,), START_NS + 60 * SECOND_NS), START_NS)
+    state.apply(Readied({"main": "ready"}), START_NS)
+    snapshot = state.settle(START_NS)
+    assert (snapshot.actions, snapshot.armed_until_ns) == ((under_way,), START_NS + 60 * SECOND_NS)
+    assert snapshot.readiness == {"main": "ready"}
+    assert not snapshot.is_resting
+    state.apply(Acted((replace(under_way, stage=Stage.CONFIRMED),), None), START_NS)
+    assert state.settle(START_NS).is_resting
