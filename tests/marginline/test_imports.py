@@ -1,0 +1,93 @@
+"""What each command imports: an import that nobody needs is time that somebody waits."""
+
+import subprocess
+import sys
+
+import pytest
+
+OURS = ("marginline", "tui", "widgets", "desk", "providers", "engine")
+HEAVY = (
+    "httpx",
+    "websockets",
+    "eth_abi",
+    "eth_account",
+    "eth_keys",
+    "eth_utils",
+    "apprise",
+    "numpy",
+    "typer",
+    "msgspec",
+)
+
+_RUN = """
+import sys
+from marginline.__main__ import main
+sys.argv = ["marginline", *{arguments}]
+try:
+    main()
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+
+_FIRST_FRAME = """
+import asyncio, sys
+from marginline.commands import dashboard
+
+def frame(desk, settings, **rest):
+    from tui.app import DashboardApp
+
+    async def play():
+        app = DashboardApp(desk, settings=settings)
+        async with app.run_test(size=(120, 40)) as pilot:
+            async with asyncio.timeout(20):
+                while "kraken-fut" not in app.session.frame.order:
+                    await pilot.pause()
+        print(*sys.modules, file=sys.stderr)
+
+    asyncio.run(play())
+
+dashboard._has_terminal = lambda: True
+dashboard._run = frame
+dashboard.open_demo("calm", 7, 1.0, dashboard.Look())
+"""
+
+
+def modules(program: str) -> set[str]:
+    """Return every module that is imported when `program` ends, in a Python of its own."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def packages(names: set[str]) -> set[str]:
+    """Return the top-level packages of modules."""
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_version_imports_nothing_of_ours_but_the_entry() -> None:
+    imported = modules(_RUN.format(arguments=["--version"]))
+    assert {name for name in imported if name.partition(".")[0] in OURS} == {"marginline", "marginline.__main__"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["status", "--config", "/no/such/file"]])
+def test_commands_without_a_screen_do_not_import_textual(arguments: list[str]) -> None:
+    assert "textual" not in packages(modules(_RUN.format(arguments=arguments)))
+
+
+def test_the_first_frame_of_the_demo_imports_nothing_heavy() -> None:
+    imported = modules(_FIRST_FRAME)
+    assert "textual" in imported
+    assert not packages(imported) & set(HEAVY)
+
+
+def test_the_first_frame_of_the_demo_imports_only_what_it_shows() -> None:
+    later = {
+        "desk.delivery",
+        "desk.notify",
+        "desk.once",
+        "desk.view",
+        "engine.document",
+        "tui.copying",
+        "tui.screen_help",
+    }
+    assert not modules(_FIRST_FRAME) & later
