@@ -2,8 +2,9 @@
 
 Beyond DESIGN 6 the answer says `account`, `made_at`, `target`, `loss_if_nothing`, `possible`, `block_number` and
 `health_before`, and each option its `source`, `value_usd`, `amount_units`, `is_full_close`, `distance_after`, `funds`
-and `facility`. Health factors and distances are cut to 18 decimals; amounts are exact. `ready` is checked against
-`blockers` when read, so that nobody unblocks an option by editing one of the two.
+and `facility`. Health factors and distances are rounded to 18 decimals, amounts are exact; an allowance or room beyond
+1e40 tokens is as good as endless and written as that. `ready` is checked against `blockers` when read, so that nobody
+unblocks an option by editing one of the two.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ MAX_LINES = 100
 MAX_TEXT = 2_000
 MAX_DECIMALS = 36
 _ZERO, _ONE = Decimal(0), Decimal(1)
+_AS_GOOD_AS_ENDLESS = Decimal(10) ** 40
 _KEYS = (
     *("schema", "as_of", "degraded", "account", "made_at", "target", "options"),
     *("loss_if_nothing", "possible", "block_number", "health_before"),
@@ -78,6 +80,10 @@ def _exact(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
+def _bounded(value: Decimal | None) -> str | None:
+    return None if value is None else plain(min(value, _AS_GOOD_AS_ENDLESS))
+
+
 def _option_answer(option: Option) -> dict[str, object]:
     health = option.health
     return {
@@ -111,7 +117,7 @@ def _funds_answer(funds: Funds) -> dict[str, object]:
         "amount": plain(funds.amount),
         "source": funds.source,
         "owner": funds.owner,
-        "allowance": _exact(funds.allowance),
+        "allowance": _bounded(funds.allowance),
         "is_native": funds.is_native,
         "is_owner": funds.is_owner,
     }
@@ -123,7 +129,7 @@ def _facility_answer(facility: Facility) -> dict[str, object]:
         "means": sorted(means.value for means in facility.means),
         "token": facility.token,
         "decimals": facility.decimals,
-        "room": _exact(facility.room),
+        "room": _bounded(facility.room),
         "counts": facility.counts,
         "needs_enabling": facility.needs_enabling,
         "has_permit": facility.has_permit,

@@ -15,7 +15,7 @@ from engine.assess import trigger_side
 from engine.assessment import Assessment
 from engine.plan_amounts import full_close_units, limit_units, needed_units
 from engine.plan_case import WIDE, Case, Lever, after, cautious_health, reaches
-from engine.plan_checks import NO_WALLET, READ_ONLY, Caps, common_blockers, is_by_hand, short, spendable
+from engine.plan_checks import NO_WALLET, NOT_SENT, READ_ONLY, Caps, common_blockers, is_by_hand, short, spendable
 from engine.plan_levers import SWAP_COST, levers, usd_rate
 from engine.plan_options import nearest_distance, option
 from engine.prices import AssetPrice, Consensus
@@ -73,7 +73,8 @@ def plan(
     for lever in pulled:
         found += _options(case, lever, before.health_factor, standing, caps, common)
     options = tuple(each for _, each in sorted(found, key=lambda pair: _rank(*pair)))
-    if any(fits for fits, _ in found):
+    sendable = [fits for fits, each in found if not _by_hand(each)]
+    if any(sendable or (fits for fits, _ in found)):
         return replace(made, options=options)
     return replace(made, options=options, possible=_possible(case, pulled, standing, caps))
 
@@ -104,21 +105,38 @@ def standing_plan(
     made = plan(account, prices, consensus_of, target, standing, now_ns, caps=caps, is_stale=is_stale)
     if standing is None or not made.possible or not made.options or made.health_before is None:
         return made
-    case, pulled = _case(account, prices, consensus_of, target, standing, now_ns, None, SWAP_COST)
-    best: Decimal | None = None
-    for lever in pulled:
-        if is_by_hand(lever) or lever.facility.refused:
-            continue
-        limit = _limit(case, lever, standing, caps)
-        if limit:
-            health = cautious_health(case, after(case, lever, limit, case.landing_s))
-            if health is not None and (best is None or health > best):
-                best = health
-    if best is None or best < made.health_before * LEAST_GAIN:
+    nearer = _nearer(account, prices, consensus_of, target, standing, now_ns, caps)
+    if nearer is None:
         return made
-    nearer = Target(health=best.quantize(Decimal("0.0001"), context=_FLOOR))
     found = plan(account, prices, consensus_of, nearer, standing, now_ns, caps=caps, is_stale=is_stale)
     return replace(found, possible=found.possible or made.possible) if found.options else made
+
+
+def _nearer(
+    account: Account,
+    prices: Mapping[str, AssetPrice],
+    consensus_of: Mapping[str, Consensus],
+    target: Target,
+    standing: Standing,
+    now_ns: int,
+    caps: Caps | None,
+) -> Target | None:
+    """Return how near to `target` one source of funds reaches within room and caps, `None` when hardly anywhere."""
+    case, pulled = _case(account, prices, consensus_of, target, standing, now_ns, None, SWAP_COST)
+
+    def measure(state: Account) -> Decimal | None:
+        return cautious_health(case, state) if target.distance is None else nearest_distance(case, state)
+
+    best = before = measure(account)
+    for lever in pulled:
+        limit = None if is_by_hand(lever) or lever.facility.refused else _limit(case, lever, standing, caps)
+        if limit:
+            reached = measure(after(case, lever, limit, case.landing_s))
+            best = reached if best is None or (reached is not None and reached > best) else best
+    if best is None or before is None or best < before * LEAST_GAIN:
+        return None
+    cut = best.quantize(Decimal("0.0001"), context=_FLOOR)
+    return Target(health=cut) if target.distance is None else Target(distance=cut)
 
 
 def standing_target(kind: Kind, ladder: Ladder) -> Target:
@@ -140,7 +158,7 @@ def readiness(plan: Plan | None) -> str:
         return "no rescue known"
     if not plan.options:
         return "not needed" if plan.possible.endswith("nothing to do") else "no rescue known"
-    best = plan.options[0]
+    best = next((each for each in plan.options if not _by_hand(each)), plan.options[0])
     if best.ready:
         return "needs approve" if any(step.startswith("approve") for step in best.steps) else "ready"
     for start, said in (
@@ -155,8 +173,7 @@ def readiness(plan: Plan | None) -> str:
     ):
         if any(blocker.startswith(start) for blocker in best.blockers):
             return said
-    by_hand = (Means.DELEVERAGE, Means.REDUCE, Means.DEPOSIT)
-    return "by hand" if all(each.means in by_hand for each in plan.options) else "blocked"
+    return "by hand" if _by_hand(best) else "blocked"
 
 
 def _impossible(account: Account, prices: Mapping[str, AssetPrice], before: Assessment, target: Target) -> str:
@@ -253,12 +270,16 @@ def _limit(case: Case, lever: Lever, standing: Standing | None, caps: Caps | Non
     return lever.units(max(min(found), ZERO)) if found else None
 
 
-def _rank(fits: bool, each: Option) -> tuple[bool, bool, bool, Decimal, Decimal]:
-    """Return the order: ready, affordable, no more than needed, then cost with what is tied up, then time to land."""
+def _by_hand(each: Option) -> bool:
+    return each.means in NOT_SENT and (each.facility is None or each.means not in each.facility.means)
+
+
+def _rank(fits: bool, each: Option) -> tuple[bool, bool, bool, bool, Decimal, Decimal]:
+    """Return the order: ready, affordable, sent from here, no more than needed, then cost and what is tied up, time."""
     value, cost = each.value_usd, each.cost_usd or ZERO
     tied_up = Decimal("Infinity") if value is None else value * TIED_UP
     time_s = Decimal("Infinity") if each.time_to_land_s is None else each.time_to_land_s
-    return not each.ready, not fits, each.is_full_close, cost + tied_up, time_s
+    return not each.ready, not fits, _by_hand(each), each.is_full_close, cost + tied_up, time_s
 
 
 def _reached(case: Case, before: Assessment) -> str:
@@ -308,7 +329,9 @@ def _outcome(case: Case, account: Account, health: Decimal | None) -> str:
 
 
 def _shown(value: Decimal | None) -> str:
-    return "unknown" if value is None else format(value.quantize(Decimal("0.0001"), context=_FLOOR), "f")
+    if value is None or value > MAX_TARGET_HEALTH:
+        return "unknown" if value is None else f"above {MAX_TARGET_HEALTH}"
+    return format(value.quantize(Decimal("0.0001"), context=_FLOOR), "f")
 
 
 def _percent(distance: Decimal | None) -> str:
