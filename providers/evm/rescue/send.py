@@ -35,6 +35,8 @@ NOT_TAKEN = (
     "txpool is full",
     "transaction type not supported",
     "rlp:",
+    "does not exist",
+    "method not found",
 )
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 

@@ -13,13 +13,22 @@ from engine.record import record
 from providers.errors import Malformed
 from providers.evm.aave_account import tokens
 from providers.evm.aave_wire import parse_account_data
-from providers.evm.abi import MULTICALL3, AbiError, words
-from providers.evm.rescue.calls import APPROVE, SUPPLY, SUPPLY_WITH_PERMIT, call, encode_aggregate3_value, taken_apart
+from providers.evm.abi import MULTICALL3, AbiError, address, words
+from providers.evm.rescue.calls import (
+    APPROVE,
+    REPAY,
+    SUPPLY,
+    SUPPLY_WITH_PERMIT,
+    call,
+    encode_aggregate3_value,
+    taken_apart,
+)
 from providers.evm.rescue.ground import Ground
 from providers.evm.rescue.reasons import revert_reason
 from providers.evm.rpc import RpcFault, hex_bytes, quantity
 
 MOST_GAS = 3_000_000
+UNEXPLAINED = revert_reason(b"")
 METHOD_MISSING = -32601
 
 
@@ -72,7 +81,20 @@ async def dry_run(ground: Ground, pool: str, calls: Sequence[DryCall]) -> DryRun
             return replayed
     if run is None:
         return None
-    return DryRun(run.gas, run.health_factor, run.failed, run.reason or revert_reason(b""), run.has_debt)
+    return DryRun(run.gas, run.health_factor, run.failed, run.reason or UNEXPLAINED, run.has_debt)
+
+
+async def explained(ground: Ground, calls: Sequence[DryCall], run: DryRun) -> str:
+    """Return why `run` failed; where the contract gave no reason (WETH9 gives none), what an empty wallet explains."""
+    if run.failed is None or run.reason != UNEXPLAINED or run.failed >= len(calls):
+        return run.reason
+    parts = taken_apart(calls[run.failed].data)
+    if parts is None or parts[0] not in (SUPPLY, REPAY) or any(one.value_wei for one in calls):
+        return run.reason
+    answer = (await ground.reader.read([(address(parts[1][0]), call("balanceOf(address)", ground.wallet))])).answers[0]
+    if answer is None or words(answer, 1)[0] >= parts[1][1]:
+        return run.reason
+    return "insufficient balance: the wallet holds less than that"
 
 
 async def _simulated(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None:

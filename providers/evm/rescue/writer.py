@@ -19,7 +19,7 @@ from providers.evm.rescue.fees import LEAST_BUMP, Fees, bumped
 from providers.evm.rescue.finding import Finder
 from providers.evm.rescue.ground import Ground
 from providers.evm.rescue.send import NonceUsed, Submission
-from providers.evm.rescue.simulate import dry_calls, dry_run
+from providers.evm.rescue.simulate import dry_calls, dry_run, explained
 from providers.evm.rpc import Request, quantity
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
@@ -101,13 +101,14 @@ class AaveRescue:
         """
         contracts = await self._ground.contracts()
         parts = [dry_calls(step.payload) for step in steps]
-        run = await dry_run(self._ground, contracts.pool, [one for part in parts for one in part])
+        calls = [one for part in parts for one in part]
+        run = await dry_run(self._ground, contracts.pool, calls)
         if run is None:
             return Simulation(None, "the node can simulate neither by eth_simulateV1 nor by state overrides")
         if run.failed is not None:
             owners = [step.title for step, part in zip(steps, parts, strict=True) for _ in part]
             title = owners[run.failed] if run.failed < len(owners) else "reading the account"
-            return Simulation(None, f"{title}: {run.reason}")
+            return Simulation(None, f"{title}: {await explained(self._ground, calls, run)}")
         health = run.health_factor if run.has_debt else Decimal("Infinity")
         return Simulation(health, gas_used=None if run.gas is None else sum(run.gas))
 
