@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.assessment import Severity
+from engine.rescue import Means
 from marginline.exits import Exit
 from marginline.faults import guarded
 
@@ -27,7 +28,11 @@ config_app = typer.Typer(
 notify_app = typer.Typer(
     help="Send a test through every configured channel.", no_args_is_help=True, rich_markup_mode=None
 )
+signers_app = typer.Typer(
+    help="Encrypted key files that may sign rescues.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(config_app, name="config")
+app.add_typer(signers_app, name="signers")
 app.add_typer(notify_app, name="notify")
 
 ConfigOption = Annotated[
@@ -210,6 +215,177 @@ def alerts(config: ConfigOption = None, as_json: JsonOption = False, timeout: Ti
     from marginline.commands.readers import alerts as command
 
     raise typer.Exit(command(config, as_json=as_json, timeout_s=timeout))
+
+
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name, as status shows it.")]
+ToOption = Annotated[str | None, typer.Option("--to", metavar="HEALTH", help="Health factor to reach.")]
+ToDistanceOption = Annotated[
+    str | None,
+    typer.Option("--to-distance", metavar="D", help="Distance of the nearest liquidation to reach; 0.2 is 20 %."),
+]
+ByOption = Annotated[Means | None, typer.Option("--by", help="Only by this means.")]
+WithOption = Annotated[str | None, typer.Option("--with", metavar="ASSET", help="Only with this asset.")]
+CloseOption = Annotated[bool, typer.Option("--close", help="Only by repaying a debt in full.")]
+ReferenceHelp = "env:NAME, cmd:COMMAND, file:PATH or keyring:SERVICE/USER; default: asked without echo."
+PasswordOption = Annotated[str | None, typer.Option("--password-from", metavar="REF", help=ReferenceHelp)]
+
+
+@app.command()
+def plan(
+    account: AccountArgument,
+    to: ToOption = None,
+    to_distance: ToDistanceOption = None,
+    by: ByOption = None,
+    asset: WithOption = None,
+    close: CloseOption = False,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the unsigned steps, for a Safe, a hardware wallet, another machine.")
+    ] = None,
+    portfolio: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="A portfolio document instead of live accounts.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 10.0,
+) -> None:
+    """Show what would bring an account to a health or distance, side by side; sends nothing.
+
+    \b
+    Examples:
+        marginline plan main --to 1.5
+        marginline plan main --to 1.5 --json > plan.json
+        marginline plan main --to 2 --by repay --export steps.json
+        marginline status --json | jq .portfolio | marginline plan main --to 1.5 --portfolio -
+    """
+    from marginline.commands.plan import Wish, target_of
+    from marginline.commands.plan import plan as command
+
+    wish = Wish(target_of(to, to_distance), by, asset, close)
+    raise typer.Exit(
+        command(config, account, wish, as_json=as_json, export=export, portfolio=portfolio, timeout_s=timeout)
+    )
+
+
+@app.command()
+def topup(
+    account: Annotated[
+        str | None, typer.Argument(metavar="ACCOUNT", help="The account's name; not needed with --plan.")
+    ] = None,
+    to: ToOption = None,
+    to_distance: ToDistanceOption = None,
+    by: ByOption = None,
+    asset: WithOption = None,
+    close: CloseOption = False,
+    plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan (from plan --json).")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Do it: signs and sends.")] = False,
+    password_from: PasswordOption = None,
+    wait: Annotated[float, typer.Option(min=1, max=3600, help="Seconds to wait for each step to land.")] = 180.0,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 10.0,
+) -> None:
+    """Carry out one plan, once; without --confirm it shows the plan and exits 30.
+
+    0 confirmed, 30 refused (nothing was signed), 31 failed, 32 outcome unknown: never sent again before
+    `history --reconcile` has settled it.
+
+    \b
+    Examples:
+        marginline topup main --to 1.5
+        marginline topup main --to 1.5 --confirm
+        marginline topup --plan plan.json --confirm --password-from cmd:'pass show rescue'
+    """
+    from marginline.commands.plan import Wish, target_of
+    from marginline.commands.topup import topup as command
+
+    wish = Wish(target_of(to, to_distance, plan_file), by, asset, close)
+    raise typer.Exit(
+        command(
+            config,
+            account,
+            wish,
+            plan_file=plan_file,
+            confirm=confirm,
+            password_from=password_from,
+            as_json=as_json,
+            timeout_s=timeout,
+            wait_s=wait,
+        )
+    )
+
+
+@app.command()
+def history(
+    config: ConfigOption = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Exit 5 when an entry was altered, cut or lost.")] = False,
+    reconcile: Annotated[bool, typer.Option("--reconcile", help="First look up what became of open actions.")] = False,
+    abandon: Annotated[
+        str | None, typer.Option(metavar="ACTION", help="Close an action by hand whose outcome nobody can tell.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it is closed by hand; kept in the journal.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many entries.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was done and what was refused, newest first.
+
+    \b
+    Examples:
+        marginline history
+        marginline history --verify
+        marginline history --reconcile
+    """
+    from marginline.commands.history import history as command
+
+    raise typer.Exit(
+        command(
+            config,
+            verify=verify,
+            as_json=as_json,
+            limit=limit,
+            reconcile=reconcile,
+            abandon=abandon,
+            reason=reason,
+        )
+    )
+
+
+@signers_app.command("add")
+def signers_add(
+    name: Annotated[str, typer.Argument(help="What you call it.")],
+    config: ConfigOption = None,
+    key_from: Annotated[str | None, typer.Option("--key-from", metavar="REF", help=ReferenceHelp)] = None,
+    password_from: PasswordOption = None,
+) -> None:
+    """Encrypt a key into a file beside the config; key and password are asked for without echo.
+
+    \b
+    Examples:
+        marginline signers add rescue
+        marginline signers add rescue --key-from cmd:'pass show rescue-key' --password-from env:RESCUE_PASSWORD
+    """
+    from marginline.commands.signers import add as command
+
+    raise typer.Exit(command(config, name, key_from=key_from, password_from=password_from))
+
+
+@signers_app.command("list")
+def signers_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List encrypted signers by name and address."""
+    from marginline.commands.signers import listed as command
+
+    raise typer.Exit(command(config, as_json=as_json))
+
+
+@signers_app.command("remove")
+def signers_remove(
+    name: Annotated[str, typer.Argument(help="Its name.")],
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take a signer out of use; its file is kept aside."""
+    from marginline.commands.signers import remove as command
+
+    raise typer.Exit(command(config, name, yes=yes))
 
 
 @notify_app.command("test")

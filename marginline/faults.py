@@ -35,7 +35,11 @@ def guarded(work: Callable[[], int]) -> int:
 
 def exit_of(error: AppError) -> Exit:
     """Return the exit code that tells a script what kind of error it was."""
+    from desk.actions import JournalError, Refusal
+
     match error:
+        case Refusal() | JournalError():
+            return Exit.REFUSED
         case ConfigError():
             return Exit.USAGE
         case Unauthorised():
