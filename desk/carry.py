@@ -146,6 +146,31 @@ async def follow(writer: CollateralWriter, reference: str, nonce: int | None, ow
         return Found(Fate.UNKNOWN, f"not seen to land within {patience.land_s:g} s: {last}")
 
 
+async def look_again(diary: Diary, writer: CollateralWriter, patience: Patience) -> bool:
+    """Look once more at steps that had landed; return whether one had left the chain, and follow it to a new fate.
+
+    A block that is reorganised takes what it held with it: that may land again, or never.
+    """
+    moved = False
+    for index, step in enumerate(diary.action.steps):
+        found = await _glance(writer, step, patience)
+        if found is None or found.fate is Fate.CONFIRMED:
+            continue
+        moved = True
+        diary.show_step(index, replace(step, fate=StepFate.SENT, evidence=found.evidence))
+        found = await follow(writer, step.reference, step.nonce, step.owner, patience)
+        await _noted(diary.outcome(index, FATES[found.fate], f"after a reorganisation: {found.evidence}"))
+    return moved
+
+
+async def _glance(writer: CollateralWriter, step: StepState, patience: Patience) -> Found | None:
+    try:
+        async with asyncio.timeout(patience.answer_s):
+            return await writer.find(step.reference, step.nonce, step.owner)
+    except (AppError, TimeoutError):
+        return None
+
+
 async def _hand_over(writer: CollateralWriter, signed: Signed, patience: Patience) -> str:
     """Send once; return "" when it was taken, else why nobody knows; raises `Refused` when it certainly was not."""
     try:

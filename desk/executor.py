@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from desk.actions import ActionState, JournalError, Refusal, Stage, StepState
+from desk.actions import ActionState, JournalError, Refusal, Stage, StepFate, StepState
 from desk.arming import Armed, Armoury, why_not_armed
 from desk.books import Books
-from desk.carry import Diary, Patience, carry_steps
+from desk.carry import Diary, Patience, carry_steps, look_again
 from desk.entries import EntryKind, canonical
 from desk.journal import Journal
 from desk.limits import Limits, too_old
@@ -306,10 +306,20 @@ class Executor:
     async def _conclude(self, diary: Diary, before: Seen | None) -> ActionState:
         """Read the account again and write the result: every step has landed."""
         action = diary.action
+        writer = configured(self._writers, action.account)
         try:
             seen = await self._read_later(action.account, before)
+            if writer is not None and await look_again(diary, writer, self._patience):
+                fates = [step.fate for step in diary.action.steps]
+                if StepFate.UNKNOWN in fates:
+                    return diary.show(replace(diary.action, stage=Stage.UNKNOWN))
+                if StepFate.REJECTED in fates:
+                    gone = diary.action.steps[fates.index(StepFate.REJECTED)]
+                    return await diary.finish(Stage.REJECTED, f"{gone.title}: {gone.evidence}")
+                seen = await self._read_later(action.account, None)
         except (AppError, TimeoutError) as error:
-            return await diary.finish(Stage.CONFIRMED, f"landed; the account could not be read again: {error}")
+            said = "in time" if isinstance(error, TimeoutError) else f"again: {error}"
+            return await diary.finish(Stage.CONFIRMED, f"landed; the account could not be read {said}")
         was = action.health_before if before is None else before.health
         wanted = f"target {action.target}" if action.target else "no target"
         said = "nothing is owed" if seen.health is None else f"health {seen.health:.4f}"

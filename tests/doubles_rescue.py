@@ -80,6 +80,8 @@ class Chain:
         self.reached: dict[str, asyncio.Event] = {}
         self.takes_before_fault = False
         self.counts: Counter[str] = Counter()
+        self._gone: dict[str, int] = {}
+        self._then = Fate.CONFIRMED
 
     @property
     def name(self) -> str:
@@ -144,9 +146,21 @@ class Chain:
 
     async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
         await self._at("find")
+        left = self._gone.get(signed_reference, 0)
+        if left:
+            self._gone[signed_reference] = left - 1
+            return Found(Fate.PENDING, "its block left the chain")
+        if signed_reference in self._gone:
+            return Found(self._then, "block 103")
         if signed_reference not in self.sent:
             return Found(Fate.UNKNOWN, f"no node knows {signed_reference}")
         return Found(self.fate, self.evidence)
+
+    def reorganise(self, *, comes_back: bool, then: Fate) -> None:
+        """Let everything that was taken leave the chain; what `comes_back` is found after a few looks, as `then`."""
+        if not self._gone:
+            self._gone = {reference: 3 if comes_back else -1 for reference in self.sent}
+            self._then = then
 
     def take(self, signed: Signed) -> None:
         """Count what was sent, and let a supply change its account."""

@@ -336,6 +336,37 @@ def test_a_cancelled_action_is_unknown_until_it_is_reconciled(bench: Bench) -> N
     assert bench.chain.sent == ["tx-main-7"]
 
 
+def reorganised(bench: Bench, *, comes_back: bool, then: Fate = Fate.CONFIRMED) -> ActionState:
+    """Return how a rescue ends whose blocks leave the chain while the account is read again."""
+
+    async def run() -> ActionState:
+        await bench.executor.arm({}, actor="test")
+        plan = plan_for()
+
+        def show(state: ActionState) -> None:
+            if state.steps and all(step.fate is StepFate.CONFIRMED for step in state.steps):
+                bench.chain.reorganise(comes_back=comes_back, then=then)
+
+        return await bench.executor.execute(plan, plan.options[0], actor="test", show=show)
+
+    return asyncio.run(run())
+
+
+def test_a_block_that_leaves_the_chain_before_the_account_is_read_again_is_noticed(tmp_path: Path) -> None:
+    back = reorganised(Bench(tmp_path / "back"), comes_back=True)
+    assert back.stage is Stage.CONFIRMED
+    assert "after a reorganisation" in back.steps[0].evidence
+
+    gone = Bench(tmp_path / "gone")
+    assert reorganised(gone, comes_back=False).stage is Stage.UNKNOWN
+    assert len(gone.journal.open_actions()) == 1
+
+    lost = Bench(tmp_path / "lost")
+    rejected = reorganised(lost, comes_back=True, then=Fate.REJECTED)
+    assert rejected.stage is Stage.REJECTED
+    assert lost.journal.actions() == (rejected,)
+
+
 def test_a_wrong_password_arms_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, password="right")
 
@@ -347,6 +378,13 @@ def test_a_wrong_password_arms_nothing(tmp_path: Path) -> None:
     assert bench.executor.armed is None
     assert not bench.journal.sender.is_held
     assert refused(bench, lambda: bench.executor.arm({}, actor="test")).startswith("no signer is unlocked")
+
+
+def test_caps_tell_what_is_left(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, limits=Limits(accounts={"main": Decimal(6000)}, max_topup_usd=Decimal(7000)))
+    asyncio.run(bench.run())
+    caps = asyncio.run(bench.executor.caps("main"))
+    assert (caps.per_action_usd, caps.day_left_usd) == (6000, 5000)
 
 
 def test_only_one_process_may_be_armed_on_a_journal(bench: Bench) -> None:
