@@ -5,6 +5,8 @@ import resource
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -12,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from desk.actions import JournalError
+from desk.actions import JournalError, Refusal
 from desk.entries import Entry, EntryKind, canonical, chained, genesis
 from desk.entries import Head as ChainHead
 from desk.journal import MIGRATIONS, AlertLine, Journal, Observation
-from desk.journal_files import read_head
+from desk.journal_files import SenderLock, read_head
 from tests.doubles import START_NS, Clock
 
+ROOT = Path(__file__).parents[2]
 COLUMNS = ("seq", "at_ns", "kind", "action", "account", "actor", "data", "prev_hash", "hash")
 
 
@@ -212,6 +215,36 @@ def test_several_processes_and_threads_make_one_chain(tmp_path: Path) -> None:
         thread.join()
     assert len(journals[0].history(1000)) == 100
     assert journals[0].verify() == ()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from desk.journal_files import SenderLock
+lock = SenderLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_that_may_send_is_named_and_its_death_gives_the_right_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3.lock"
+    program = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        mine = SenderLock(path)
+        with pytest.raises(Refusal, match=f"process {holder.pid} is armed or sending"):
+            mine.acquire()
+        assert not mine.is_held
+        holder.kill()
+        holder.wait()
+        mine.acquire()
+        mine.acquire()
+        assert mine.is_held
+        mine.release()
+        mine.release()
 
 
 def test_a_damaged_or_newer_file_is_refused_in_words(tmp_path: Path) -> None:
