@@ -38,7 +38,8 @@ class Chronicle:
             stands = alert.phase.value, alert.severity.value
             if self._alerts.get(alert.key) != stands:
                 self._alerts[alert.key] = stands
-                alerts.append(AlertLine(alert.changed_at_ns, alert.key, *stands, alert.text))
+                at_ns = now_ns if alert.changed_at_ns is None else alert.changed_at_ns
+                alerts.append(AlertLine(at_ns, alert.key, *stands, alert.text))
         return observations, alerts
 
 
