@@ -92,3 +92,43 @@ def test_collateral_that_was_disabled_is_enabled_after_supplying(market: Market)
     done = run(market, lambda rescue: rescued(rescue, Means.SUPPLY, "WBTC", "0.2"))
     assert done.titles[-1] == "use WBTC as collateral"
     assert wad(market) > before
+
+
+def make_reset_first(market: Market, symbol: str) -> None:
+    """Let the token refuse, as USDT does, to go from one allowance to another without 0 in between.
+
+    Its code moves elsewhere and is called with the token's own storage; in its place stands code that looks at
+    `approve(spender, amount)` first: mapping slot 1 of the lab's tokens holds the allowances.
+    """
+    token = market.tokens[symbol].address
+    elsewhere = "0x" + "7e" * 20
+    market.anvil.rpc.call("anvil_setCode", elsewhere, market.anvil.rpc.call("eth_getCode", token, "latest"))
+    guard = (
+        "5f3560e01c63095ea7b31415603657"  # another function: pass on
+        "60243515603657"  # amount 0: pass on
+        "335f52600160205260405f206020526004355f5260405f205415603657"  # present allowance 0: pass on
+        "5f5ffd"
+        "5b365f5f375f5f365f73" + elsewhere[2:] + "5af43d5f5f3e6060573d5ffd5b3d5ff3"
+    )
+    market.anvil.rpc.call("anvil_setCode", token, "0x" + guard)
+
+
+def test_an_old_approval_is_reset_first_only_where_the_token_demands_it(market: Market) -> None:
+    indebted(market)
+    for symbol in ("USDC", "WETH"):
+        mint(market, OWNER.address, symbol, 5000)
+        approve(market, OWNER.address, symbol, 1)
+    make_reset_first(market, "USDC")
+
+    async def work(rescue: AaveRescue) -> list[str]:
+        repaid = await rescued(rescue, Means.REPAY, "USDC", "5000")
+        supplied = await rescued(rescue, Means.SUPPLY, "ETH", "1")
+        return [*repaid.titles, *supplied.titles]
+
+    assert run(market, work) == [
+        "reset the old approval of USDC",
+        "approve 5000 USDC for the pool",
+        "repay 5000 USDC",
+        "approve 1 ETH for the pool",
+        "supply 1 ETH",
+    ]
