@@ -8,9 +8,9 @@ changes: the cash of the position, the ledger of transfers. There is no gas and 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Context, Decimal
 
 import msgspec
 
@@ -35,12 +35,12 @@ from providers.hyperliquid_actions import (
     told,
     transfer_payload,
 )
+from providers.hyperliquid_fate import SKEW_MS, facts_of, margin_fate, plain, transfer_fate
 from providers.hyperliquid_reader import Reader
 from providers.hyperliquid_rescue_wire import (
     Purse,
     Role,
     RoleKind,
-    Stake,
     check_taken,
     parse_asset_id,
     parse_free,
@@ -59,7 +59,7 @@ _WEIGHT_PER_MINUTE = 1200
 _SPOT, _PERP = "spot", "perp balance"
 # Blocks come several times a second and an answer means that one took the action: an estimate, not a promise.
 _TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(1), gas_asset_needed=None)
-_SETTLED_MS, _SKEW_MS, _ROLE_S = 120_000, 10_000, 600.0
+_ROLE_S = 600.0
 _ZERO = Decimal(0)
 _EXACT = Context(prec=60)
 
@@ -85,9 +85,11 @@ class _Right:
     no_transfer: str = ""
 
 
-def make(options: AccountOptions, signer: Signer | None = None, *, testnet: bool | None = None) -> "HyperliquidRescue":
-    """Return the rescuer of one configured user; without `signer` it only reads."""
-    return HyperliquidRescue(options, signer, testnet=testnet)
+def make(
+    options: AccountOptions, wallet_address: str | None = None, *, testnet: bool | None = None
+) -> "HyperliquidRescue":
+    """Return the rescuer of one configured user, signed for by `wallet_address`; `None` is read-only."""
+    return HyperliquidRescue(options, wallet_address, testnet=testnet)
 
 
 class HyperliquidRescue:
@@ -100,7 +102,7 @@ class HyperliquidRescue:
     def __init__(
         self,
         options: AccountOptions,
-        signer: Signer | None = None,
+        wallet_address: str | None = None,
         *,
         testnet: bool | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -110,7 +112,7 @@ class HyperliquidRescue:
             raise ConfigError(f"{options.name}: hyperliquid needs address, 0x and 40 hex digits")
         rest_url = (options.rest_url or MAIN_REST).rstrip("/")
         self._is_mainnet = "hyperliquid-testnet" not in rest_url if testnet is None else not testnet
-        self._signer, self._clock = signer, clock
+        self._wallet, self._clock = (wallet_address or "").lower(), clock
         budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
         self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
         self._last_nonce = 0
@@ -158,8 +160,8 @@ class HyperliquidRescue:
             facilities=(facility,),
             funds=tuple(funds),
             tariffs={Means.ADD_MARGIN: _TARIFF},
-            signer="" if self._signer is None else self._signer.address,
-            problems=(right.nothing,) if right.nothing and self._signer is not None else (),
+            signer=self._wallet,
+            problems=(right.nothing,) if right.nothing and self._wallet else (),
         )
 
     async def prepare(self, account: Account, option: Option) -> Sequence[Step]:
@@ -232,6 +234,8 @@ class HyperliquidRescue:
     def sign(self, step: Step, signer: Signer) -> Signed:
         """Return the signed request; raises `Refused` for an action that is not ours, `Unauthorised` when locked."""
         payload = step.payload
+        if signer.address.lower() != self._wallet:
+            raise Refused(VENUE, f"the signer {_short(signer.address)} is not the one that was planned with")
         signature = signature_json(signer.sign_digest(digest_of(payload, is_mainnet=self._is_mainnet)))
         request = {
             "action": ordered_action(payload),
@@ -256,57 +260,30 @@ class HyperliquidRescue:
 
     async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
         """Return what became of an action, read from what it would have changed; raises `ProviderError`."""
-        facts = dict(part.split("=", 1) for part in signed_reference.split() if "=" in part)
+        facts, owner = facts_of(signed_reference), owner or self._user
         try:
-            usd, nonce_ms = Decimal(facts["usd"]), int(facts["nonce"])
+            nonce_ms = int(facts["nonce"])
             if signed_reference.startswith(MARGIN):
-                found = await self._find_margin(facts, usd)
+                coin = facts["coin"]
+                found = margin_fate(facts, await self._purse(_Scope(_dex_of(coin), coin), owner))
             else:
-                found = await self._find_transfer(usd, nonce_ms, owner or self._user)
+                since_ms = nonce_ms - SKEW_MS
+                raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=since_ms)
+                found = transfer_fate(facts, parse_transfers(raw), await self._purse(_Scope(""), owner))
         except (KeyError, ValueError, ArithmeticError) as error:
             raise Malformed(VENUE, "the reference of the action cannot be read") from error
         if found.fate in (Fate.CONFIRMED, Fate.REJECTED) or signed_reference not in self._taken:
             return found
-        if self._clock() // 1_000_000 < nonce_ms + _SKEW_MS and found.fate is Fate.PENDING:
+        if self._clock() // 1_000_000 < nonce_ms + SKEW_MS and found.fate is Fate.PENDING:
             return found
         return Found(Fate.CONFIRMED, "the venue said ok")
-
-    async def _find_margin(self, facts: Mapping[str, str], usd: Decimal) -> Found:
-        coin = facts["coin"]
-        purse = await self._purse(_Scope(coin.partition(":")[0] if ":" in coin else "", coin))
-        stake = purse.stake(coin)
-        if stake is None:
-            return Found(Fate.UNKNOWN, f"the position in {coin} is gone: look at its history at the venue")
-        if stake.size != Decimal(facts["size"]) or stake.raw_usd is None:
-            return Found(Fate.UNKNOWN, f"the position in {coin} changed meanwhile: look at its history at the venue")
-        grown = stake.raw_usd - Decimal(facts["raw"])
-        paid = _slack(stake, facts.get("funding"), usd)
-        added, idle = abs(grown - usd) <= paid, abs(grown) <= paid
-        if added and not idle:
-            return Found(Fate.CONFIRMED, f"margin of {coin} rose by {_plain(grown)} USD")
-        if idle and not added:
-            expired = purse.time_ms is not None and purse.time_ms > int(facts["until"]) + _SKEW_MS
-            if expired:
-                return Found(Fate.REJECTED, f"margin of {coin} did not rise, and the action has expired")
-            return Found(Fate.PENDING, f"margin of {coin} has not risen yet")
-        return Found(Fate.UNKNOWN, f"margin of {coin} changed by {_plain(grown)} USD, {_plain(usd)} were sent")
-
-    async def _find_transfer(self, usd: Decimal, nonce_ms: int, owner: str) -> Found:
-        raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=nonce_ms - _SKEW_MS)
-        for transfer in parse_transfers(raw):
-            if transfer.nonce == nonce_ms or (transfer.nonce is None and transfer.usd == usd):
-                return Found(Fate.CONFIRMED, f"ledger: {_plain(transfer.usd)} USDC from spot to perp, {transfer.hash}")
-        purse = await self._purse(_Scope(""))
-        if purse.time_ms is not None and purse.time_ms > nonce_ms + _SETTLED_MS:
-            return Found(Fate.REJECTED, "the venue's ledger does not have it two minutes later")
-        return Found(Fate.PENDING, "not in the venue's ledger yet")
 
     def _transfer(self, units: int, right: _Right) -> Step:
         if right.no_transfer:
             raise Refused(VENUE, right.no_transfer)
         payload = transfer_payload(self._user, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet)
         usd = Decimal(units).scaleb(-UNITS)
-        return Step(f"transfer {_plain(usd)} USDC from spot to perp", payload)
+        return Step(f"transfer {plain(usd)} USDC from spot to perp", payload)
 
     async def _margin(self, scope: _Scope, units: int, right: _Right) -> Step:
         asset_id, purse = await asyncio.gather(self._asset_id(scope), self._purse(scope))
@@ -320,15 +297,13 @@ class HyperliquidRescue:
             self._user, asset_id, stake, units, nonce, right.vault, nonce + EXPIRES_MS, is_mainnet=self._is_mainnet
         )
         usd = Decimal(units).scaleb(-UNITS)
-        return Step(f"add {_plain(usd)} USDC margin to {scope.coin}", payload)
+        return Step(f"add {plain(usd)} USDC margin to {scope.coin}", payload)
 
     async def _right(self) -> _Right:
         """Return what the signer may do. An API wallet cannot move funds; a master acts for its sub-account."""
-        if self._signer is None:
-            return _Right(nothing="read-only: no signer is configured")
-        address = self._signer.address.lower()
+        address = self._wallet
         if not address:
-            return _Right(nothing="the signer's address is not known yet")
+            return _Right(nothing="read-only: no signer is configured")
         if address == self._user:
             return _Right()
         role, mine = await asyncio.gather(self._role(self._user), self._role(address))
@@ -355,8 +330,8 @@ class HyperliquidRescue:
             raise Refused(VENUE, "account mode of a new kind: nothing can be moved from here")
         return mode
 
-    async def _purse(self, scope: _Scope) -> Purse:
-        return parse_purse(await self._ask("clearinghouseState", _LIGHT, user=self._user, **scope.fields))
+    async def _purse(self, scope: _Scope, user: str | None = None) -> Purse:
+        return parse_purse(await self._ask("clearinghouseState", _LIGHT, user=user or self._user, **scope.fields))
 
     async def _spot(self) -> Decimal:
         return parse_free(await self._ask("spotClearinghouseState", _LIGHT, user=self._user), _USDC)
@@ -381,13 +356,18 @@ class HyperliquidRescue:
             raise ConfigError(f"{account.name} is not an account of {self._name}")
         rest = account.name[len(self._name) + 1 :]
         if account.mode is MarginMode.ISOLATED:
-            return _Scope(rest.partition(":")[0] if ":" in rest else "", rest)
+            return _Scope(_dex_of(rest), rest)
         return _Scope(rest)
 
     def _nonce(self) -> int:
         """Return UTC now in ms, always above the last one: two actions must not share it."""
         self._last_nonce = max(self._clock() // 1_000_000, self._last_nonce + 1)
         return self._last_nonce
+
+
+def _dex_of(coin: str) -> str:
+    """Return the dex that a coin is traded on: a builder-deployed one stands before the colon."""
+    return coin.partition(":")[0] if ":" in coin else ""
 
 
 def _units(option: Option) -> int:
@@ -400,16 +380,6 @@ def _units(option: Option) -> int:
     return units
 
 
-def _slack(stake: Stake, funding_before: str | None, usd: Decimal) -> Decimal:
-    """Return by how much the cash may have moved without us: the funding since then, whatever its sign, or a hundredth.
-
-    A cent beside it covers what the venue rounds.
-    """
-    if stake.funding is None or not funding_before:
-        return usd / 100
-    return min(abs(stake.funding - Decimal(funding_before)) + Decimal("0.01"), Decimal("0.49") * usd + Decimal(1))
-
-
 def _health(account: Account) -> Decimal | None:
     """Return the health factor at the marks that came with the account, `None` when it cannot be computed."""
     triggers, lacking = trigger_prices(account, {})
@@ -420,7 +390,3 @@ def _health(account: Account) -> Decimal | None:
 
 def _short(address: str) -> str:
     return f"{address[:6]}..{address[-4:]}"
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.quantize(Decimal('0.000001'), ROUND_DOWN).normalize():f}"

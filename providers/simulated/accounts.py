@@ -9,9 +9,10 @@ from dataclasses import replace
 from decimal import Decimal
 from math import exp
 
-from engine.accounts import Account, Kind, MarginMode, Position, VenueReport
+from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Position, VenueReport
 from engine.prices import OraclePrice
 from providers.simulated.cast import CAST, BrokerPlan, LoanPlan, PerpPlan
+from providers.simulated.changes import Change, Changes, Deed
 from providers.simulated.oracles import Oracles
 from providers.simulated.path import PLACES, YEAR_S, Prices, decimal_of
 from providers.simulated.scenarios import Scenario
@@ -25,8 +26,8 @@ _LOOK_S, _CLOSING_S = 5.0, 8.0
 class Closings:
     """When each perp account of the cast is closed by its venue, looked up as far as anybody asked."""
 
-    def __init__(self, prices: Prices) -> None:
-        self._prices = prices
+    def __init__(self, prices: Prices, changes: Changes) -> None:
+        self._prices, self._changes = prices, changes
         self._looked: dict[str, int] = {}
         self._closed_s: dict[str, float] = {}
 
@@ -36,13 +37,13 @@ class Closings:
         for look in range(self._looked.get(name, 0), until + 1):
             if name in self._closed_s:
                 break
-            if self._is_below(plan, look * _LOOK_S):
+            if self._is_below(name, plan, look * _LOOK_S):
                 self._closed_s[name] = look * _LOOK_S + _CLOSING_S
         self._looked[name] = max(until, self._looked.get(name, 0))
         return name in self._closed_s and at_s >= self._closed_s[name]
 
-    def _is_below(self, plan: PerpPlan, at_s: float) -> bool:
-        room = float(plan.balance)
+    def _is_below(self, name: str, plan: PerpPlan, at_s: float) -> bool:
+        room = float(plan.balance) + sum(float(change.amount) for change in self._changes.of(name, at_s))
         for held in plan.positions:
             size, mark = float(held.quantity), self._prices.at(held.asset, at_s)
             room += size * (mark - _float(held.entry_price))
@@ -53,9 +54,9 @@ class Closings:
 class Cast:
     """The accounts as their chains, venues and broker would show them at one simulated moment."""
 
-    def __init__(self, prices: Prices, oracles: Oracles, scenario: Scenario) -> None:
-        self._prices, self._oracles, self._scenario = prices, oracles, scenario
-        self._closings = Closings(prices)
+    def __init__(self, prices: Prices, oracles: Oracles, scenario: Scenario, changes: Changes) -> None:
+        self._prices, self._oracles, self._scenario, self._changes = prices, oracles, scenario, changes
+        self._closings = Closings(prices, changes)
 
     def accounts(self, name: str, at_s: float) -> tuple[Account, ...]:
         """Return the account at `at_s` (at the latest block for a chain), nothing when its venue has closed it.
@@ -88,6 +89,8 @@ class Cast:
         scale = self._scenario.debt_scale.get(name, 1.0)
         collateral = tuple(replace(leg, amount=_grown(leg.amount, leg.supply_rate, at_s)) for leg in plan.collateral)
         debt = tuple(replace(leg, amount=_grown(leg.amount, leg.borrow_rate, at_s, scale)) for leg in plan.debt)
+        for change in self._changes.of(name, at_s):
+            collateral, debt = _supplied(collateral, change, at_s), _repaid(debt, change, at_s)
         assets = dict.fromkeys([*(leg.asset for leg in collateral), *(leg.asset for leg in debt)])
         return Account(
             name,
@@ -108,7 +111,8 @@ class Cast:
         funding = sum(
             _float(held.quantity) * _float(held.entry_price) * _float(held.funding_rate) for held in positions
         )
-        balance = Decimal(plan.balance) - _signed(funding * at_s / YEAR_S)
+        added = sum((change.amount for change in self._changes.of(name, at_s)), Decimal(0))
+        balance = Decimal(plan.balance) + added - _signed(funding * at_s / YEAR_S)
         equity = balance + sum((_profit(held) for held in positions), Decimal(0))
         requirement = sum((_maintenance(held) for held in positions), Decimal(0))
         if plan.reports_liquidation:
@@ -145,6 +149,32 @@ class Cast:
     def _mark(self, plan: PerpPlan | BrokerPlan, asset: str, at_s: float) -> Decimal:
         basis_bps = plan.basis_bps if isinstance(plan, PerpPlan) else 0.0
         return decimal_of(self._prices.at(asset, at_s) * (1 + basis_bps / 10_000), PLACES[asset])
+
+
+def _supplied(legs: tuple[Collateral, ...], change: Change, at_s: float) -> tuple[Collateral, ...]:
+    """Return the legs with what was supplied, grown since then as the leg grows."""
+    if change.deed is not Deed.SUPPLIED:
+        return legs
+    return tuple(
+        replace(leg, amount=leg.amount + _grown(change.amount, leg.supply_rate, at_s - change.at_s))
+        if leg.asset == change.asset
+        else leg
+        for leg in legs
+    )
+
+
+def _repaid(legs: tuple[Debt, ...], change: Change, at_s: float) -> tuple[Debt, ...]:
+    """Return the legs without what was repaid, and without the interest that it no longer earns the lender."""
+    if change.deed is not Deed.REPAID:
+        return legs
+    left = []
+    for leg in legs:
+        if leg.asset != change.asset:
+            left.append(leg)
+        elif not change.closes:
+            repaid = _grown(change.amount, leg.borrow_rate, at_s - change.at_s)
+            left.append(replace(leg, amount=max(leg.amount - repaid, Decimal(0))))
+    return tuple(left)
 
 
 def _signed(value: float) -> Decimal:

@@ -9,6 +9,7 @@ from providers.errors import ConfigError
 from providers.ports import ProviderInfo, Reading
 from providers.simulated.accounts import Cast
 from providers.simulated.cast import CAST
+from providers.simulated.changes import Changes
 from providers.simulated.clock import SimulatedClock
 from providers.simulated.feeds import VENUES, SimulatedFeed, SimulatedHistory
 from providers.simulated.oracles import Oracles
@@ -32,6 +33,7 @@ class SimulatedMarket:
     """A market whose every figure follows from `scenario`, `seed` and the simulated time since the start.
 
     Simulated time runs `speed` times as fast as `clock`; all ages are on `now_ns`, which a desk takes as its clock.
+    `changes` is what rescues did to its accounts (`providers.simulated.rescue`).
     Raises `ConfigError` for an unknown scenario or a speed that is not within 0.01 .. 1000.
     """
 
@@ -51,8 +53,9 @@ class SimulatedMarket:
             raise ConfigError(f"speed {speed} is not within 0.01 and 1000")
         self.scenario, self.seed = scenario, seed
         self._clock = SimulatedClock(speed, start_ns, clock, sleep)
+        self.story, self.changes = story, Changes()
         prices = Prices(story, seed)
-        cast = Cast(prices, Oracles(prices, story, self._clock.start_ns), story)
+        cast = Cast(prices, Oracles(prices, story, self._clock.start_ns), story, self.changes)
         self._sources = tuple(SimulatedSource(name, cast, story, self._clock) for name in CAST)
         self._feeds = tuple(SimulatedFeed(venue, prices, story, self._clock) for venue in VENUES)
         self._history = SimulatedHistory(prices, self._clock, ASSETS)
@@ -77,6 +80,11 @@ class SimulatedMarket:
     def elapsed_s(self) -> float:
         """Return simulated seconds since the start."""
         return self._clock.elapsed_s()
+
+    @property
+    def clock(self) -> SimulatedClock:
+        """Return simulated time, as everything in this market sees it."""
+        return self._clock
 
     def at(self, seconds: float) -> "SimulatedMarket":
         """Move simulated time to `seconds` after the start and return this market; nothing waits."""

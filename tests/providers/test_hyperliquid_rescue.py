@@ -109,7 +109,7 @@ async def venue_and_rescue(
         venue.exchange = Exchange({USER}, is_mainnet=not testnet)
         venue.exchange.now_ms = time.time_ns() // 1_000_000
         options = AccountOptions("hl", "hyperliquid", address=user, rest_url=venue.url_rest)
-        rescue, accounts = make(options, signer, testnet=testnet), HyperliquidAccounts(options)
+        rescue, accounts = make(options, signer and signer.address, testnet=testnet), HyperliquidAccounts(options)
         try:
             yield venue, rescue, accounts
         finally:
@@ -357,7 +357,7 @@ def test_the_standing_tells_funds_and_no_gas() -> None:
             ]
             assert own.gas_balance is None
             assert own.tariffs[Means.ADD_MARGIN].cost_usd == 0
-            assert own.signer == MASTER.address
+            assert own.signer == USER
 
     within(story())
 
@@ -446,7 +446,7 @@ def test_an_altered_transfer_is_refused() -> None:
 
 def test_what_is_not_ours_is_never_signed() -> None:
     signer = KeySigner(MASTER_KEY)
-    rescue = make(AccountOptions("hl", "hyperliquid", address=USER), signer)
+    rescue = make(AccountOptions("hl", "hyperliquid", address=USER), signer.address)
     action = {"type": "withdraw3", "destination": STRANGER.address, "amount": "1", "time": 1}
     payload = {"action": action, "nonce": 1, "vaultAddress": None, "expiresAfter": None}
     with pytest.raises(Refused, match="not an action"):
@@ -461,6 +461,16 @@ def test_a_step_that_went_through_json_is_signed_the_same() -> None:
             (step,) = await prepared(rescue, account, "10", "perp balance")
             stored = replace(step, payload=json.loads(json.dumps(step.payload, sort_keys=True)))
             assert rescue.sign(stored, MASTER) == rescue.sign(step, MASTER)
+
+    within(story())
+
+
+def test_another_key_than_the_planned_one_signs_nothing() -> None:
+    async def story() -> None:
+        async with venue_and_rescue() as (_, rescue, accounts):
+            (step,) = await prepared(rescue, await account_of(accounts, "hl"), "10")
+            with pytest.raises(Refused, match="planned"):
+                rescue.sign(step, STRANGER)
 
     within(story())
 
@@ -551,7 +561,7 @@ def test_a_lost_answer_is_reconciled_by_reading(name: str) -> None:
             with pytest.raises(Unreachable):
                 await rescue.send(signed)
             options = AccountOptions("hl", "hyperliquid", address=USER, rest_url=venue.url_rest)
-            restarted = make(options, MASTER)
+            restarted = make(options, MASTER.address)
             found = await restarted.find(signed.reference, signed.nonce, signed.owner)
             await restarted.aclose()
             assert found.fate is Fate.CONFIRMED
@@ -672,7 +682,7 @@ def test_the_network_follows_from_the_url_unless_it_is_said() -> None:
         ("https://proxy.example", None, True),
         ("https://proxy.example", True, False),
     ):
-        rescue = HyperliquidRescue(replace(address, rest_url=url), MASTER, testnet=testnet)
+        rescue = HyperliquidRescue(replace(address, rest_url=url), MASTER.address, testnet=testnet)
         assert rescue.is_mainnet is is_mainnet
     with pytest.raises(ConfigError, match="address"):
         make(AccountOptions("hl", "hyperliquid"))
