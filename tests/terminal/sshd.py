@@ -46,12 +46,13 @@ class Sshd:
         (self.folder / "config").write_text(self._config())
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it to drop its rights into
-        self._process = subprocess.Popen(
-            [_sshd() or "sshd", "-D", "-e", "-f", str(self.folder / "config")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log.open("w"),
-        )
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [_sshd() or "sshd", "-D", "-e", "-f", str(self.folder / "config")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         self._until_it_listens()
         return self
 
@@ -103,7 +104,9 @@ class Sshd:
         deadline = time.monotonic() + _START_WITHIN_S
         while True:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"sshd does not run: {self._log.read_text()}")
+                said = self._log.read_text()
+                self.__exit__(None, None, None)
+                raise RuntimeError(f"sshd does not run: {said}")
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1):
                     return

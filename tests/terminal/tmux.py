@@ -14,7 +14,7 @@ from typing import Self
 from rich.cells import cell_len
 
 PROMPT = "ready$"
-PATIENCE_S = 5.0
+PATIENCE_S = 12.0
 """How long a fact may take to show; only ever spent when a test is about to fail."""
 
 _POLL_S = 0.02
