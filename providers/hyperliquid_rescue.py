@@ -86,10 +86,11 @@ class _Right:
 
 
 def make(
-    options: AccountOptions, wallet_address: str | None = None, *, testnet: bool | None = None
+    options: AccountOptions, wallet: Signer | str | None = None, *, testnet: bool | None = None
 ) -> "HyperliquidRescue":
-    """Return the rescuer of one configured user, signed for by `wallet_address`; `None` is read-only."""
-    return HyperliquidRescue(options, wallet_address, testnet=testnet)
+    """Return the rescuer of one configured user, signed for by `wallet` (a signer or its address); `None` only reads."""
+    address = wallet if isinstance(wallet, str) or wallet is None else wallet.address
+    return HyperliquidRescue(options, address, testnet=testnet)
 
 
 class HyperliquidRescue:

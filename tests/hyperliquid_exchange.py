@@ -11,7 +11,7 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 _NOWHERE = "0x" + "00" * 20
 _L1_ORDER = {"updateIsolatedMargin": ("type", "asset", "isBuy", "ntli")}

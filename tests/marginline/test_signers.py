@@ -6,6 +6,7 @@ import json
 import pickle
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,12 @@ def test_decrypting_leaves_the_event_loop_free(tmp_path: Path, monkeypatch: pyte
     box = SignerBox("keystore:rescue", "test", folder=tmp_path)
     used: list[int] = []
     plain = keystore.decrypted
-    monkeypatch.setattr(keystore, "decrypted", lambda *given: used.append(threading.get_ident()) or plain(*given))
+
+    def noted(folder: Path, name: str, password: Secret) -> Secret:
+        used.append(threading.get_ident())
+        return plain(folder, name, password)
+
+    monkeypatch.setattr(keystore, "decrypted", noted)
     asyncio.run(box.unlock(PASSWORD))
     assert len(used) == 1
     assert used[0] != threading.get_ident()
@@ -186,7 +192,12 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
 def test_removing_asks_and_keeps_the_file(tmp_path: Path) -> None:
     cheap(tmp_path)
     asked: list[str] = []
-    assert signers.remove("rescue", lambda found: bool(asked.append(found.address)), folder=tmp_path) is None
+
+    def no(found: keystore.Entry) -> bool:
+        asked.append(found.address)
+        return False
+
+    assert signers.remove("rescue", no, folder=tmp_path) is None
     assert asked == [ADDRESS]
     assert len(signers.listed(tmp_path)) == 1
     kept = signers.remove("rescue", lambda _: True, folder=tmp_path)
@@ -282,7 +293,7 @@ def test_no_traceback_of_a_failure_holds_a_secret_in_its_variables(tmp_path: Pat
     (tmp_path / "other.json").write_text(json.dumps(damaged))
     (tmp_path / "other.json").chmod(0o600)
     wrong = "not the right password"
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: keystore.decrypted(tmp_path, "rescue", Secret.of(wrong)),
         lambda: keystore.decrypted(tmp_path, "other", Secret.of(PASSWORD)),
         lambda: keystore.parsed_key(Secret.of(KEY + "0"), "test"),

@@ -109,7 +109,10 @@ async def venue_and_rescue(
         venue.exchange = Exchange({USER}, is_mainnet=not testnet)
         venue.exchange.now_ms = time.time_ns() // 1_000_000
         options = AccountOptions("hl", "hyperliquid", address=user, rest_url=venue.url_rest)
-        rescue, accounts = make(options, signer and signer.address, testnet=testnet), HyperliquidAccounts(options)
+        rescue, accounts = (
+            make(options, None if signer is None else signer.address, testnet=testnet),
+            HyperliquidAccounts(options),
+        )
         try:
             yield venue, rescue, accounts
         finally:
