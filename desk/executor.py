@@ -28,6 +28,7 @@ log = logging.getLogger("marginline.desk")
 
 T = TypeVar("T")
 _SHOWN = 20
+_LOOKS = 4
 
 
 def plan_id(plan: Plan) -> str:
@@ -234,8 +235,7 @@ class Executor:
         writer = configured(self._writers, plan.account)
         if source is None or writer is None:
             raise Refusal(f"{plan.account}: nothing is configured that could carry out a rescue")
-        seen = await answered("reading the account", look(source, plan.account, self._prices, now_ns))
-        self.on_reading(seen.reading)
+        seen = await self._read_now(source, plan)
         if option.blockers:
             raise Refusal("; ".join(option.blockers))
         await self._books.check_caps(plan.account, option)
@@ -245,6 +245,17 @@ class Executor:
         if old:
             raise Refusal(old)
         return ready
+
+    async def _read_now(self, source: PositionSource, plan: Plan) -> Seen:
+        """Return the account as of now; a node that is a block behind the plan's is asked a few times."""
+        for _ in range(_LOOKS):
+            seen = await answered("reading the account", look(source, plan.account, self._prices, self._clock()))
+            self.on_reading(seen.reading)
+            block = seen.reading.block_number
+            if block is None or plan.block_number is None or block >= plan.block_number:
+                break
+            await asyncio.sleep(self._patience.look_every_s)
+        return seen
 
     def _check_armed(self, account: str) -> None:
         box = configured(self._signers, account)
