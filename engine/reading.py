@@ -22,7 +22,10 @@ _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:[Zz]|[+-]00:00)",
     re.ASCII,
 )
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[{]+|[\]}]+")
 _DAYS_TO_EPOCH = 719_163
+MAX_DEPTH = 64
 SECOND_NS = 1_000_000_000
 
 
@@ -93,6 +96,8 @@ def read_json(text: str | bytes) -> "Node":
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise DocumentError("document", f"is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if _is_deeper(text, MAX_DEPTH):
+        raise DocumentError("document", f"is nested deeper than {MAX_DEPTH} levels; no portfolio is")
     try:
         value = json.loads(
             text, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_BadNumber
@@ -100,9 +105,20 @@ def read_json(text: str | bytes) -> "Node":
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise DocumentError("document", f"is not JSON: {error.msg} at {where}") from error
-    except RecursionError as error:
-        raise DocumentError("document", "is nested too deep to be a portfolio") from error
     return Node("", value)
+
+
+def _is_deeper(text: str, levels: int) -> bool:
+    """Return whether brackets outside strings nest deeper; the parser itself would recurse until the stack ends."""
+    if text.count("[") + text.count("{") <= levels:
+        return False
+    depth = 0
+    for run in _BRACKETS.finditer(_STRING.sub("", text)):
+        size = run.end() - run.start()
+        depth += size if run.group()[0] in "[{" else -size
+        if depth > levels:
+            return True
+    return False
 
 
 @record

@@ -194,11 +194,13 @@ def test_an_account_may_bring_its_own_oracle() -> None:
         ("[]", "must be an object, not a list"),
         ("null", "must be an object, not null"),
         (b"\xff\xfe", "is not UTF-8 text (byte 0)"),
-        ("[" * 100_000, "nested too deep"),
+        ("[" * 100_000, "nested deeper than 64 levels"),
+        ('{"a":' * 100_000, "nested deeper than 64 levels"),
+        ('"' + "[" * 1000, "is not JSON"),
         (" " * 16_000_001, "is larger than 16 MB"),
         ('{"schema": "a", "schema": "b"}', "key 'schema' is given twice; keep one"),
     ],
-    ids=("empty", "cut", "list", "null", "bytes", "nested", "large", "twice"),
+    ids=("empty", "cut", "list", "null", "bytes", "nested", "nested-objects", "brackets-in-text", "large", "twice"),
 )
 def test_text_that_is_no_document_is_refused_as_a_whole(text: str | bytes, says: str) -> None:
     error = problem(text)
