@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.hyperliquid_server import HyperliquidServer, hyperliquid_server
-from tests.marginline.test_readers import config, serve_account
+from tests.marginline.test_readers import CLEARINGHOUSE, META, config, serve_account
 from tests.terminal.programs import assert_framed, command
 from tests.terminal.tmux import Picture, Terminal
 from tests.venues import VenueServer
@@ -51,15 +51,31 @@ def on_stage(folder: Path, work: Callable[[Stage], Awaitable[None]], size: tuple
     asyncio.run(run())
 
 
+def set_mark(venue: HyperliquidServer, price: int) -> None:
+    """Move the mark of ETH from 2,500: told at once by the socket, and by every later REST reply."""
+    lost = 10 * (price - 2500)
+    summary = {**CLEARINGHOUSE["crossMarginSummary"], "accountValue": str(5100 - lost), "totalNtlPos": str(10 * price)}
+    (held,) = CLEARINGHOUSE["assetPositions"]
+    position = {**held["position"], "positionValue": str(10 * price), "unrealizedPnl": str(100 - lost)}
+    venue.info["clearinghouseState"] = {
+        **CLEARINGHOUSE,
+        "marginSummary": summary,
+        "crossMarginSummary": summary,
+        "assetPositions": [{**held, "position": position}],
+    }
+    universe, (context,) = META
+    context = {**context, "markPx": str(price), "oraclePx": str(price)}
+    venue.info["metaAndAssetCtxs"] = [universe, [context]]
+    venue.push("activeAssetCtx", {"coin": "ETH", "ctx": context})
+
+
 def test_a_mark_near_the_line_is_a_row_a_detail_and_an_alert(tmp_path: Path) -> None:
     async def work(stage: Stage) -> None:
         before = await stage.see("2,950.")
         assert "WATCH" in before.lines[1]
         await stage.venue.until_subscribed("activeAssetCtx")
-        stage.venue.push("activeAssetCtx", {"coin": "ETH", "ctx": {"markPx": "2850"}})
-        picture = await stage.see(
-            lambda it: it.line_with(" hl ").startswith("▌!!") and "+3.5" in it.line_with(" hl ") and "is danger" in it
-        )
+        set_mark(stage.venue, 2850)
+        picture = await stage.see(lambda it: "+3.5" in it.line_with("▌!! hl ") and "is danger" in it)
         assert "DANGER" in picture.lines[1]
         assert "ETH +3.5 % to 2,950." in picture.lines[1]
         assert "2,850.0" in picture.line_with("- ETH ")
