@@ -6,8 +6,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import App, SystemCommand
@@ -15,14 +16,19 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
+from desk.snapshot import Snapshot
 from tui import environment, themes
 from tui.desk_like import DeskLike
 from tui.screen_main import MainScreen
-from tui.screens import PaneScreen
+from tui.screens import Overlay, PaneScreen
 from tui.session import Session
 from tui.view import UiSettings
 from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
+
+if TYPE_CHECKING:
+    from tui.rescue_like import RescueDesk
+    from tui.rescues import Rescues
 
 PANES = ("accounts", "prices", "risk", "alerts", "feeds")
 _QUIT_WITHIN_S = 2.0
@@ -65,6 +71,11 @@ class DashboardApp(App[str]):
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+z", "suspend_process", "to the shell", show=False),
         Binding("ctrl+c", "interrupt", "quit", show=False, priority=True),
+        Binding("t", "rescue('open_plan')", "rescue plan", show=False),
+        Binding("T", "rescue('open_standing')", "one-key rescue", show=False),
+        Binding("A", "rescue('open_arming')", "arm", show=False),
+        Binding("exclamation_mark", "rescue('disarm')", "disarm", show=False),
+        Binding("6", "rescue('open_history')", "history", show=False),
         Binding("d", "leave_for('demo')", "demo", show=False),
         Binding("i", "leave_for('init')", "init", show=False),
     ]
@@ -76,14 +87,19 @@ class DashboardApp(App[str]):
         settings: UiSettings | None = None,
         driver: type[Driver] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        rescue: "RescueDesk | None" = None,
     ) -> None:
-        self.settings = settings or UiSettings()
+        self.settings = replace(settings or UiSettings(), has_rescue=rescue is not None)
         is_ansi = themes.is_ansi(self.settings.theme)
         super().__init__(driver_class=driver or driver_class(), ansi_color=True if is_ansi else None)
         self.set_reactive(App.ansi_color, None)
         self.animation_level = "none"
         self.ascii_glyphs = self.settings.is_ascii
         self.session = Session(desk, self.settings)
+        if rescue is not None:
+            self.session.armed_until_ns = lambda: rescue.armed_until_ns
+        self._rescue_desk = rescue
+        self._rescues: Rescues | None = None
         self._desk = desk
         self._clock = clock
         self._bell_count = 0
@@ -143,11 +159,41 @@ class DashboardApp(App[str]):
         screen = self.pane_screen
         if frame is not None and screen is not None:
             screen.show(frame)
+            if isinstance(self.screen, Overlay):
+                self.screen.show(replace(frame, snapshot=self._desk.snapshot))
 
     def paint_again(self) -> None:
         """Show the latest frame now, changed or not."""
         self.session.show_again()
         self.paint()
+
+    @property
+    def live_snapshot(self) -> Snapshot:
+        """Return the desk's latest snapshot, frozen screen or not."""
+        return self._desk.snapshot
+
+    @property
+    def now_s(self) -> float:
+        """Return the monotonic clock, in seconds."""
+        return self._clock()
+
+    @property
+    def rescues(self) -> "Rescues | None":
+        """Return what the rescue keys work on; `None` where nothing may be sent. Its modules load at the first use."""
+        if self._rescues is None and self._rescue_desk is not None:
+            from tui.rescues import Rescues
+
+            self._rescues = Rescues(self, self._rescue_desk)
+        return self._rescues
+
+    @property
+    def rescue_hints(self) -> tuple[tuple[str, str], ...]:
+        """Return the rescue keys that do something now."""
+        if not self.settings.has_rescue:
+            return ()
+        if self.session.view.armed_left_s is None:
+            return (("t", "rescue"), ("A", "arm"))
+        return (("t", "rescue"), ("T", "one key"), ("!", "disarm"))
 
     @property
     def pane_screen(self) -> PaneScreen | None:
@@ -165,10 +211,36 @@ class DashboardApp(App[str]):
         """Go to a pane's own screen; accounts are at home on the main one."""
         if self.is_first_run:
             return
+        self.show_pane(_pane(name) if name != "accounts" else None)
+
+    def show_pane(self, screen: PaneScreen | None) -> None:
+        """Show a pane's screen over the main one, or the main one."""
         while len(self.screen_stack) > 1:
             self.pop_screen()
-        if name != "accounts":
-            self.push_screen(_pane(name))
+        if screen is not None:
+            self.push_screen(screen)
+
+    def action_rescue(self, what: str) -> None:
+        """Do what a rescue key asks for; where nothing may be sent, say so."""
+        rescues = self.rescues
+        if rescues is None:
+            self.say("read-only: add a signer")
+        elif not self.is_first_run:
+            getattr(rescues, what)()
+
+    async def action_quit(self) -> None:
+        """End, after asking while something is being sent."""
+        accounts = self._rescues.in_flight if self._rescues is not None else ()
+        if not accounts:
+            self.exit()
+            return
+        from tui.screen_send import LeaveScreen
+
+        self.push_screen(LeaveScreen(accounts))
+
+    def action_leave_now(self) -> None:
+        """End, whatever is under way."""
+        self.exit()
 
     async def action_back(self) -> None:
         """Close what is open: the filter, a pane, the zoom."""
@@ -249,8 +321,10 @@ class DashboardApp(App[str]):
         self.paint()
 
     def action_refresh_desk(self) -> None:
-        """Read every account again now."""
+        """Read every account again now, and what became of a rescue whose outcome is unknown."""
         self._desk.refresh()
+        if self.rescues is not None and any(action.is_open for action in self._desk.snapshot.actions):
+            self.rescues.reconcile()
 
     def action_copy_line(self) -> None:
         """Put the account in one line on the clipboard of the terminal."""
@@ -267,9 +341,10 @@ class DashboardApp(App[str]):
     def _copy(self, text: str, what: str) -> None:
         if text:
             self.copy_to_clipboard(text)
-            self._say(f"copied as {what}")
+            self.say(f"copied as {what}")
 
-    def _say(self, notice: str) -> None:
+    def say(self, notice: str) -> None:
+        """Answer a key with a few words that go by themselves."""
         self.session.say(notice, self._clock())
         self.paint()
 
@@ -296,7 +371,8 @@ class DashboardApp(App[str]):
             self.exit()
             return
         self._interrupted_at_s = now_s
-        self._say("ctrl+c again quits")
+        is_sending = self._rescues is not None and self._rescues.in_flight
+        self.say("a rescue is under way; ctrl+c again quits" if is_sending else "ctrl+c again quits")
 
     def action_leave_for(self, command: str) -> None:
         """Leave the first-run screen for a command that the command line then runs."""

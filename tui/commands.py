@@ -11,6 +11,16 @@ from tui import themes
 if TYPE_CHECKING:
     from tui.app import DashboardApp
 
+RESCUE = (
+    ("rescue plan", "alternatives for the selected account, t", "open_plan"),
+    ("one-key rescue", "send the standing plan after a countdown, T", "open_standing"),
+    ("arm", "allow sending for a while, A", "open_arming"),
+    ("disarm", "wipe every key now, !", "disarm"),
+    ("reconcile", "find out what became of an unknown rescue", "reconcile"),
+    ("go to history", "what was sent and how it ended, key 6", "open_history"),
+)
+"""Title, what it does, and the method of `Rescues` behind it."""
+
 
 def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
     """Yield every command with what it does and its key."""
@@ -30,6 +40,8 @@ def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
     yield SystemCommand("copy JSON", "the account as risk --json says it, Y", app.action_copy_json)
     yield SystemCommand("repaint", "send every cell again, ctrl+l", app.action_repaint)
     yield SystemCommand("help", "every key and mark, ?", app.action_help)
+    for title, does, what in RESCUE:
+        yield SystemCommand(title, does, partial(app.action_rescue, what))
     for name in themes.NAMES:
         yield SystemCommand(f"theme {name}", "change the colours", partial(setattr, app, "theme", name))
-    yield SystemCommand("quit", "q", app.exit)
+    yield SystemCommand("quit", "q", app.action_quit)

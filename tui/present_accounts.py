@@ -1,6 +1,6 @@
 """Accounts as table rows. Rows are kept: an account that did not change is the same object again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from desk.snapshot import AccountState, Snapshot
@@ -24,6 +24,13 @@ _HEADERS = {
     Sort.AGE: "AGE",
     Sort.NAME: "ACCOUNT",
 }
+_SHORT = {
+    "needs approve": "approve",
+    "source empty": "empty",
+    "supply cap": "at cap",
+    "no rescue known": "none",
+}
+_READY_TONES = {"ready": Tone.ACCENT, "needs approve": Tone.WATCH, "stale": Tone.UNKNOWN}
 
 
 @record
@@ -31,6 +38,7 @@ class _Kept:
     state: AccountState
     age: str
     manner: tuple[bool, bool, bool]
+    readiness: str
     row: AccountRow
 
 
@@ -41,6 +49,7 @@ class AccountRows:
         self._kept: dict[str, _Kept] = {}
         self._second = -1
         self._manner = (False, False, False)
+        self._readiness: Mapping[str, str] = {}
 
     def model(self, frame: Frame) -> Accounts:
         """Return the table for `frame`, in its order."""
@@ -48,8 +57,9 @@ class AccountRows:
         has_venues = any(source.kind == "prices" for source in frame.snapshot.sources)
         manner = (frame.view.is_masked, frame.is_blackout, has_venues)
         second = frame.now_ns // 1_000_000_000
-        is_same_moment = second == self._second and manner == self._manner
-        self._second, self._manner = second, manner
+        readiness = frame.snapshot.readiness if frame.settings.has_rescue else {}
+        is_same_moment = second == self._second and manner == self._manner and readiness == self._readiness
+        self._second, self._manner, self._readiness = second, manner, readiness
         rows = []
         kept = self._kept
         for name in frame.order:
@@ -59,20 +69,28 @@ class AccountRows:
                 rows.append(old.row)
                 continue
             age = numbers.age(words.reading_age_ns(state, frame.now_ns))
-            if old is None or old.state is not state or old.age != age or old.manner != manner:
-                row = account_row(frame.snapshot, state, age, *manner)
+            word = readiness.get(name, "")
+            known = (age, manner, word)
+            if old is None or old.state is not state or (old.age, old.manner, old.readiness) != known:
+                row = account_row(frame.snapshot, state, age, *manner, word)
                 if old is not None and old.row == row:
                     row = old.row
-                old = kept[name] = _Kept(state, age, manner, row)
+                old = kept[name] = _Kept(state, *known, row)
             rows.append(old.row)
         if len(kept) > 2 * len(accounts) + 16:
             self._kept = {name: kept[name] for name in accounts if name in kept}
         nothing = f"nothing matches {frame.view.filter!r}; esc clears the filter" if frame.view.filter else ""
-        return Accounts(tuple(rows), _HEADERS.get(frame.view.sort, ""), nothing)
+        return Accounts(tuple(rows), _HEADERS.get(frame.view.sort, ""), nothing, frame.settings.has_rescue)
 
 
 def account_row(
-    snapshot: Snapshot, state: AccountState, age: str, is_masked: bool, is_blackout: bool, has_venues: bool
+    snapshot: Snapshot,
+    state: AccountState,
+    age: str,
+    is_masked: bool,
+    is_blackout: bool,
+    has_venues: bool,
+    readiness: str = "",
 ) -> AccountRow:
     """Return one account as text. In a blackout ages drop their reverse: everything is stale, the verdict says so."""
     assessment, account = state.assessment, state.account
@@ -121,7 +139,17 @@ def account_row(
         debt=dollars(_debt(assessment)),
         leverage=cell(numbers.multiple(assessment.leverage)),
         cost=dollars(_cost(assessment)),
+        rescue=_rescue(state, readiness),
     )
+
+
+def _rescue(state: AccountState, readiness: str) -> Cell:
+    """Return whether a rescue would work now, in a word that fits its column."""
+    if not readiness or readiness == "not needed":
+        return BLANK
+    if state.is_stale:
+        return Cell("no feed", Tone.UNKNOWN)
+    return Cell(_SHORT.get(readiness, readiness), _READY_TONES.get(readiness, Tone.MUTED))
 
 
 def _market(assessment: Assessment, cell: Callable[[str], Cell], has_venues: bool) -> Cell:

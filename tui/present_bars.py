@@ -31,7 +31,7 @@ def header(frame: Frame) -> Bar:
     scenario = snapshot.simulated or settings.simulated
     if scenario:
         left.append(Phrase((Cell("SIMULATED", Tone.STRONG), Cell(f" {scenario}", Tone.MUTED)), rank=-8))
-    left.append(Phrase.of(settings.label, Tone.MUTED, rank=-7))
+    left.append(_mode(frame))
     if frame.view.is_masked:
         left.append(Phrase.of("masked", Tone.ACCENT, rank=-7))
     count = len(snapshot.accounts)
@@ -47,6 +47,14 @@ def header(frame: Frame) -> Bar:
     if snapshot.taken_at_ns:
         right.append(Phrase.of(f"{numbers.clock(snapshot.taken_at_ns)} UTC", Tone.MUTED, rank=-6))
     return Bar(tuple(left), tuple(right))
+
+
+def _mode(frame: Frame) -> Phrase:
+    """Return the mode, or for how long sending is armed: the one thing that no narrow terminal drops."""
+    left_s = frame.view.armed_left_s
+    if left_s is None:
+        return Phrase.of(frame.settings.label, Tone.MUTED, rank=-7)
+    return Phrase.of(f" ARMED {left_s // 60:02d}:{left_s % 60:02d} ", Tone.LIQUIDATABLE, rank=-10)
 
 
 def _count_tone(severity: Severity) -> Tone:
@@ -91,6 +99,11 @@ def verdict(frame: Frame) -> Bar:
     if frame.is_silent:
         said = f"no news from the desk since {numbers.clock(frame.now_ns)}"
         left.append(Phrase((Cell(" ? UNKNOWN ", Tone.STALE), Cell(f"  {said}", Tone.STRONG)), rank=-12))
+    if snapshot.actions:
+        from tui.present_actions import unknown_phrase
+
+        unknown = unknown_phrase(snapshot.actions)
+        left.extend((unknown,) if unknown is not None else ())
     if not snapshot.accounts and not frame.settings.expects_accounts:
         return Bar()
     if not snapshot.accounts:

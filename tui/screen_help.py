@@ -16,6 +16,7 @@ _KEYS = (
     ("", (("tab", "next pane"), ("z", "zoom the pane"), ("enter", "detail"), ("esc", "back"))),
     ("find", (("/", "filter, ! for not"), ("n N", "next, previous"), ("s S", "sort, reverse"))),
     ("act", (("space", "freeze the screen"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),
+    ("rescue", (("t", "plan"), ("A", "arm"), ("T", "one key"), ("!", "disarm"), ("6", "history"))),
     ("copy", (("y", "the account as a line"), ("Y", "the account as JSON"), ("$", "mask amounts"))),
     ("more", (("ctrl+p or :", "all commands"), ("q", "quit"), ("ctrl+c twice", "quit"), ("ctrl+z", "shell"))),
 )

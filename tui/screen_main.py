@@ -47,11 +47,13 @@ class MainScreen(PaneScreen):
 
     @property
     def hints(self) -> Hints:
-        return (("d", "demo"), ("i", "init"), ("q", "quit")) if self._is_empty else self.HINTS
+        if self._is_empty:
+            return (("d", "demo"), ("i", "init"), ("q", "quit"))
+        return (*self._dashboard.rescue_hints, *self.HINTS)
 
     @property
     def panes(self) -> str:
-        return "" if self._is_empty else "1-5 panes"
+        return "" if self._is_empty else super().panes
 
     def compose_body(self) -> Iterable[Widget]:
         size = self.app.size

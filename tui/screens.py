@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.geometry import Size
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from tui import present_bars
@@ -57,7 +59,7 @@ class PaneScreen(Screen[None]):
     @property
     def panes(self) -> str:
         """Return what the last line says of the other panes."""
-        return "1-5 panes"
+        return "1-6 panes" if self._dashboard.settings.has_rescue else "1-5 panes"
 
     def compose_body(self) -> Iterable[Widget]:
         """Return what stands between the bars."""
@@ -153,6 +155,45 @@ class PaneScreen(Screen[None]):
     def is_filtering(self) -> bool:
         """Return whether a filter is being typed."""
         return bool(self.query(FilterBar))
+
+    @property
+    def _dashboard(self) -> "DashboardApp":
+        return self.app  # type: ignore[return-value]  # these screens run in DashboardApp only
+
+
+class Overlay(ModalScreen[None]):
+    """A box over the pane screens, which stay live behind it; it is shown every frame that they are."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", show=False),
+        Binding("exclamation_mark", "app.rescue('disarm')", show=False),
+        Binding("dollar_sign", "app.mask", show=False),
+        Binding("ctrl+l", "app.repaint", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="modal"):
+            yield from self.compose_body()
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Return what stands in the box."""
+        return ()
+
+    def show(self, frame: Frame) -> None:
+        """Show a frame of the live snapshot, frozen screen or not; before all of it is mounted, wait for the next."""
+        if self.is_mounted:
+            self.show_body(frame)
+
+    def show_body(self, frame: Frame) -> None:
+        """Show a frame in the box."""
+
+    def on_screen_resume(self) -> None:
+        """Show the latest frame at once when this comes up."""
+        self._dashboard.paint_again()
+
+    def action_leave(self) -> None:
+        """Close the box."""
+        self.dismiss()
 
     @property
     def _dashboard(self) -> "DashboardApp":

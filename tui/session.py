@@ -1,5 +1,6 @@
 """One session at the screen: what the user chose, in which order accounts stand, and the next frame to show."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from desk.snapshot import Snapshot
@@ -23,6 +24,7 @@ class Session:
 
     def __init__(self, desk: DeskLike, settings: UiSettings) -> None:
         self.settings = settings
+        self.armed_until_ns: Callable[[], int | None] = lambda: desk.snapshot.armed_until_ns
         self.view = View(is_masked=settings.is_masked)
         self.is_touched = False
         """Whether anyone has pressed a key yet: until then the cursor stands on the worst account."""
@@ -74,6 +76,9 @@ class Session:
             self.view = replace(self.view, notice="")
         if self._frozen is not None:
             self.view = replace(self.view, frozen_for_ns=int(now_s - self._frozen_at_s) * _SECOND_NS)
+        left_s = self._armed_left_s(latest)
+        if left_s != self.view.armed_left_s:
+            self.view = replace(self.view, armed_left_s=left_s)
         wanted = (snapshot, self.view, is_silent)
         if self._shown is not None and not self._frame.is_held and self._is_shown(wanted):
             return None
@@ -90,6 +95,12 @@ class Session:
         )
         self._frame = Frame(snapshot, self.view, self.settings, self._ranking, names, is_held, is_silent)
         return self._frame
+
+    def _armed_left_s(self, latest: Snapshot) -> int | None:
+        """Return the seconds of arming left by the desk's clock, frozen screen or not; `None` when none is."""
+        until_ns = self.armed_until_ns()
+        left_ns = 0 if until_ns is None else until_ns - latest.taken_at_ns
+        return left_ns // _SECOND_NS if left_ns > 0 else None
 
     def _is_shown(self, wanted: tuple[Snapshot, View, bool]) -> bool:
         shown = self._shown

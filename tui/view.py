@@ -28,6 +28,7 @@ class UiSettings:
     `fps` caps paints per second. `label` is the mode in the header ("read-only"), `simulated` the scenario's name when
     the market is not real. `config_note` is the closing line of the first-run screen. `is_live` says that snapshots
     must keep coming, so that silence is reported; `expects_accounts` is false when nothing is configured at all.
+    `has_rescue` says that someone here can carry out rescues; `countdown_s` is how long their one key waits.
     `ladders` are those of the desk, for chart thresholds.
     """
 
@@ -44,6 +45,8 @@ class UiSettings:
     expects_accounts: bool = True
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
     account_ladders: Mapping[str, Ladder] = field(default_factory=dict)
+    has_rescue: bool = False
+    countdown_s: float = 3.0
 
     def ladder_of(self, account: Account, source: str) -> Ladder:
         """Return the ladder that judges `account`, read by `source`."""
@@ -55,7 +58,8 @@ class UiSettings:
 class View:
     """What the user chose. `frozen_for_ns` is how long the screen has been frozen, `None` while it is not.
 
-    `notice` is a short answer to the last key, shown in the line of sources for a moment.
+    `notice` is a short answer to the last key, shown in the line of sources for a moment. `armed_left_s` is for how
+    many seconds sending stays armed, `None` while it is not.
     """
 
     selected: str | None = None
@@ -67,6 +71,7 @@ class View:
     selected_asset: str | None = None
     selected_alert: str | None = None
     notice: str = ""
+    armed_left_s: int | None = None
 
 
 @record

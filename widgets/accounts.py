@@ -42,18 +42,21 @@ class AccountRow:
     debt: Cell = BLANK
     leverage: Cell = BLANK
     cost: Cell = BLANK
+    rescue: Cell = BLANK
 
 
 @record
 class Accounts:
     """All rows in the order to be painted; the table never sorts. `sorted_by` is the header to emphasise, or empty.
 
-    `nothing` is the line to show instead of rows when there are none (no match for a filter, say).
+    `nothing` is the line to show instead of rows when there are none (no match for a filter, say). `has_rescue` adds
+    the column that says whether a rescue would work now.
     """
 
     rows: tuple[AccountRow, ...] = ()
     sorted_by: str = ""
     nothing: str = ""
+    has_rescue: bool = False
 
 
 COLUMNS: tuple[Column[AccountRow], ...] = (
@@ -78,11 +81,14 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
 )
 """Every column in screen order and the width from which it is shown."""
 
+RESCUE: Column[AccountRow] = text_column("RESCUE", 9, lambda row: row.rescue, 185)
+"""The last column, where someone can carry out rescues."""
+
 
 @lru_cache(maxsize=8)
-def account_layout(width: int) -> Layout[AccountRow]:
+def account_layout(width: int, *, has_rescue: bool = False) -> Layout[AccountRow]:
     """Return the columns that a table of `width` cells shows."""
-    return arrange(COLUMNS, width)
+    return arrange((*COLUMNS, RESCUE) if has_rescue else COLUMNS, width)
 
 
 class AccountTable(RowList[AccountRow]):
@@ -104,8 +110,9 @@ class AccountTable(RowList[AccountRow]):
         return self.model.nothing
 
     def header_line(self, width: int) -> Spans:
-        return account_layout(width).heading(self.model.sorted_by)
+        return account_layout(width, has_rescue=self.model.has_rescue).heading(self.model.sorted_by)
 
     def row_line(self, row: AccountRow, width: int, is_cursor: bool) -> Spans:
         mark = ("▌", Tone.ACCENT) if is_cursor and self.has_focus else (" ", Tone.TEXT)
-        return account_layout(width).line(row, Ground.RAISED if is_cursor else Ground.NONE, mark)
+        layout = account_layout(width, has_rescue=self.model.has_rescue)
+        return layout.line(row, Ground.RAISED if is_cursor else Ground.NONE, mark)

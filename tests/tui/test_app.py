@@ -408,8 +408,21 @@ def test_the_second_ctrl_c_must_come_soon() -> None:
     run(work, now=now)
 
 
-@pytest.mark.parametrize("key", ["t", "T", "A", "h", "x", "w"])
-def test_keys_of_money_do_nothing(key: str) -> None:
+@pytest.mark.parametrize("key", ["t", "T", "A", "exclamation_mark", "6"])
+def test_without_a_signer_keys_of_money_say_so_and_change_nothing_else(key: str) -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        before = screen_text(app).splitlines()
+        await pilot.press(key)
+        after = screen_text(app).splitlines()
+        changed = [line for line, old in zip(after, before, strict=True) if line != old]
+        assert len(changed) == 1
+        assert changed[0].endswith("read-only: add a signer")
+
+    run(work)
+
+
+@pytest.mark.parametrize("key", ["h", "x", "w"])
+def test_keys_of_money_to_come_do_nothing(key: str) -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
         before = screen_text(app)
         await pilot.press(key)
