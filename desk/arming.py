@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from desk.actions import Refusal
 from engine.record import record
+from providers.errors import AppError
 from providers.rescue_ports import SignerBox
 
 MINUTE_NS = 60 * 1_000_000_000
@@ -49,6 +50,7 @@ class Armoury:
     def __init__(self, boxes: Iterable[SignerBox]) -> None:
         self._boxes = {box.name: box for box in boxes}
         self.armed: Armed | None = None
+        self.locked: dict[str, str] = {}
 
     @property
     def locked_by_password(self) -> tuple[str, ...]:
@@ -58,13 +60,26 @@ class Armoury:
     async def arm(self, passwords: Mapping[str, str], minutes: int, by: str, now_ns: int) -> Armed:
         """Unlock every signer that needs no password or has one in `passwords`, and be armed.
 
-        Raises `Unauthorised` or `ConfigError` of the first box that stays locked; then all are locked again.
+        Raises `Unauthorised` for a wrong password, and what a broken reference raises when nothing else unlocks: else
+        its signer stays locked and is named in `locked`. After an error all are locked again.
         """
-        wanted = [box for box in self._boxes.values() if not box.needs_password or box.name in passwords]
+        self.locked = {}
+        broken: AppError | None = None
         try:
-            armed = armed_for(minutes, (box.name for box in wanted), by, now_ns)
-            for box in wanted:
-                await box.unlock(passwords.get(box.name))
+            for box in self._boxes.values():
+                if box.needs_password and box.name in passwords:
+                    await box.unlock(passwords[box.name])
+                elif not box.needs_password:
+                    try:
+                        await box.unlock(None)
+                    except AppError as error:
+                        broken, self.locked[box.name] = error, str(error)
+                else:
+                    self.locked[box.name] = "no password was given"
+            unlocked = self._boxes.keys() - self.locked.keys()
+            if broken is not None and not unlocked:
+                raise broken
+            armed = armed_for(minutes, unlocked, by, now_ns)
         except BaseException:
             self.disarm()
             raise

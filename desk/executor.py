@@ -263,7 +263,8 @@ class Executor:
             raise Refusal(f"{account} is read-only: no signer is configured")
         why = why_not_armed(self._armoury.armed, box.name, self._clock())
         if why:
-            raise Refusal(why)
+            locked = self._armoury.locked.get(box.name, "") if self._armoury.armed is not None else ""
+            raise Refusal(f"{why}: {locked}" if locked else why)
 
     def _proposed(self, plan: Plan, option: Option, actor: str) -> ActionState:
         return ActionState(

@@ -25,7 +25,8 @@ QUICK = Patience(land_s=0.2, look_every_s=0.001, answer_s=0.2)
 class CountingBox:
     """A `SignerBox` that counts its signatures and is open only between `unlock` and `lock`."""
 
-    def __init__(self, name: str = "rescue", password: str | None = None) -> None:
+    def __init__(self, name: str = "rescue", password: str | None = None, error: Exception | None = None) -> None:
+        self._error = error
         self._name = name
         self._password = password
         self.is_open = False
@@ -44,6 +45,8 @@ class CountingBox:
         return self._password is not None
 
     async def unlock(self, password: str | None) -> None:
+        if self._error is not None:
+            raise self._error
         if self._password is not None and password != self._password:
             raise Unauthorised(f"signer {self._name}", "wrong password")
         self.is_open = True
@@ -80,6 +83,7 @@ class Chain:
         self.reached: dict[str, asyncio.Event] = {}
         self.takes_before_fault = False
         self.counts: Counter[str] = Counter()
+        self.lags = 0
         self._gone: dict[str, int] = {}
         self._then = Fate.CONFIRMED
 
@@ -98,7 +102,8 @@ class Chain:
 
     async def read(self) -> Reading:
         await self._at("read")
-        return Reading("chain", tuple(self.accounts.values()), self.clock(), self.block)
+        self.lags -= self.lags > 0
+        return Reading("chain", tuple(self.accounts.values()), self.clock(), self.block - (self.lags > 0))
 
     async def watch(self) -> AsyncIterator[Reading | LinkChange]:
         yield await self.read()

@@ -9,7 +9,7 @@ import pytest
 from desk.actions import ActionState, Refusal, Stage, StepFate, StepState
 from desk.arming import MINUTE_NS, Armoury, armed_for, why_not_armed
 from desk.limits import Limits, fees_rose, left_today, over_cap, overtaken, spent, too_old
-from providers.errors import Unauthorised
+from providers.errors import ConfigError, Unauthorised
 from tests.doubles import SECOND_NS, START_NS
 from tests.doubles_rescue import CountingBox, plan_for
 
@@ -53,6 +53,17 @@ def test_the_armoury_is_open_exactly_while_armed() -> None:
     with pytest.raises(Unauthorised, match="wrong password"):
         asyncio.run(armoury.arm({"locked": "guess"}, 1, "me", START_NS))
     assert (plain.is_open, armoury.armed) == (False, None)
+
+
+def test_a_broken_reference_locks_its_own_signer_alone() -> None:
+    works, broken = CountingBox("works"), CountingBox("broken", error=ConfigError("env:KEY is not set"))
+    armoury = Armoury([works, broken])
+    armed = asyncio.run(armoury.arm({}, 1, "me", START_NS))
+    assert armed.signers == ("works",)
+    assert armoury.locked == {"broken": "env:KEY is not set"}
+    assert why_not_armed(armed, "broken", START_NS) == "signer broken is not unlocked"
+    with pytest.raises(ConfigError, match="not set"):
+        asyncio.run(Armoury([broken]).arm({}, 1, "me", START_NS))
 
 
 def action(value: str | None, *fates: StepFate, stage: Stage = Stage.CONFIRMED, at_ns: int = START_NS) -> ActionState:

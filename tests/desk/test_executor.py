@@ -190,6 +190,12 @@ def test_a_plan_that_the_market_overtook_is_refused(bench: Bench) -> None:
     assert "overtook the plan: health is 1.3557, it was 1.3833" in refused(bench, bench.run)
 
 
+def test_a_node_that_lags_behind_the_plan_is_asked_again(bench: Bench) -> None:
+    bench.chain.lags = 3
+    assert asyncio.run(bench.run()).stage is Stage.CONFIRMED
+    assert bench.chain.counts["read"] == 3 + 1
+
+
 def test_what_verification_and_simulation_forbid_is_refused(bench: Bench) -> None:
     chain = bench.chain
     chain.forbidden = "chain id is 5, not 1"
