@@ -1,10 +1,10 @@
-"""A loopback proxy before a node that lacks methods, dies after accepting, or stays silent about transactions."""
+"""A loopback proxy before a node that lacks methods, dies after accepting, or lies."""
 
 import asyncio
 import http.client
 import json
-from collections.abc import Iterable
-from types import TracebackType
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -12,15 +12,20 @@ from urllib.parse import urlsplit
 class Proxy:
     """Passes JSON-RPC on to `url`. `lacking` methods do not exist; after `dying` ones the connection just ends.
 
-    `silent` methods answer null. `methods` counts what was asked.
+    `lies` are answers given in place of the node's own. `methods` counts what was asked.
     """
 
     def __init__(
-        self, url: str, *, lacking: Iterable[str] = (), dying: Iterable[str] = (), silent: Iterable[str] = ()
+        self,
+        url: str,
+        *,
+        lacking: Iterable[str] = (),
+        dying: Iterable[str] = (),
+        lies: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         parts = urlsplit(url)
         self._host, self._port = str(parts.hostname), int(parts.port or 80)
-        self.lacking, self.dying, self.silent = set(lacking), set(dying), set(silent)
+        self.lacking, self.dying, self.lies = set(lacking), set(dying), dict(lies)
         self.methods: list[str] = []
         self.url = ""
 
@@ -67,8 +72,8 @@ class Proxy:
         head = {"jsonrpc": "2.0", "id": request["id"]}
         if method in self.lacking:
             return head | {"error": {"code": -32601, "message": f"the method {method} does not exist"}}
-        if method in self.silent:
-            return head | {"result": None}
+        if method in self.lies:
+            return head | {"result": self.lies[method]}
         connection = http.client.HTTPConnection(self._host, self._port, timeout=10)
         try:
             connection.request("POST", "/", json.dumps(request), {"Content-Type": "application/json"})

@@ -46,11 +46,11 @@ async def fate(rescue: AaveRescue, signed: Signed) -> Found:
     return await rescue.find(signed.reference, signed.nonce, signed.owner)
 
 
-def through(market: Market, work: Callable[[AaveRescue, Proxy], Awaitable[T]], **proxied: Sequence[str]) -> T:
+def through(market: Market, work: Callable[[AaveRescue, Proxy], Awaitable[T]], dying: Sequence[str]) -> T:
     """Return what `work` makes of a rescue that reads the node directly and sends through a proxy."""
 
     async def whole() -> T:
-        async with Proxy(market.anvil.url, **proxied) as proxy:
+        async with Proxy(market.anvil.url, dying=dying) as proxy:
             options = replace(settings(market, OWNER.address), submit_rpc_url=proxy.url)
             rescue = AaveRescue(options, OWNER.address)
             try:

@@ -1,9 +1,10 @@
 """What stops a rescue before anything is signed: reverts named by simulation, tampered steps, fees, gas, code."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any, TypeVar
 
 import pytest
 
@@ -29,6 +30,8 @@ from tests.chain.rescuing import (
     settings,
     wad,
 )
+
+T = TypeVar("T")
 
 
 def standing_of(market: Market, **changes: object) -> Standing:
@@ -244,30 +247,84 @@ def test_a_pool_that_moved_or_lost_its_code_is_refused(market: Market) -> None:
     assert moved.startswith("the market's pool is now")
 
 
-def test_a_node_without_simulation_blocks_still_proves_the_rescue(market: Market) -> None:
-    ready_to_supply(market)
+def by_proxy(market: Market, work: Callable[[AaveRescue, Proxy], Awaitable[T]], **proxied: Any) -> T:
+    """Return what `work` makes of the owner's rescue behind a proxy."""
 
-    async def through(lacking: tuple[str, ...]) -> tuple[Simulation, Simulation]:
-        async with Proxy(market.anvil.url, lacking=lacking) as proxy:
+    async def whole() -> T:
+        async with Proxy(market.anvil.url, **proxied) as proxy:
             rescue = AaveRescue(replace(settings(market, OWNER.address), rpc_urls=(proxy.url,)), OWNER.address)
             try:
-                steps = await supply_eth(rescue)
-                whole = await rescue.simulate(ACCOUNT, steps)
-                return whole, await rescue.simulate(ACCOUNT, steps[1:])
+                return await work(rescue, proxy)
             finally:
                 await rescue.aclose()
 
-    whole, without_approval = asyncio.run(through(("eth_simulateV1",)))
-    blocks = run(market, simulated_supply)
-    assert whole.health_factor is not None
+    return asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    ("means", "asset", "amount", "kind"),
+    [
+        (Means.SUPPLY, "ETH", "2", {}),
+        (Means.SUPPLY, "ETH", "1.5", {"native": True}),
+        (Means.SUPPLY, "DAI", "900", {}),
+        (Means.REPAY, "USDC", "4000", {}),
+    ],
+    ids=["approval", "native", "permit", "repay"],
+)
+def test_a_node_without_simulated_blocks_proves_the_same(
+    market: Market, means: Means, asset: str, amount: str, kind: dict[str, bool]
+) -> None:
+    ready_to_supply(market)
+    mint(market, OWNER.address, "DAI", 900)
+    mint(market, OWNER.address, "USDC", 4000)
+
+    async def work(rescue: AaveRescue, proxy: Proxy) -> tuple[Simulation, Simulation]:
+        steps = await planned(rescue, means, asset, amount, **kind)
+        blocks = await rescue.simulate(ACCOUNT, steps)
+        proxy.lacking.add("eth_simulateV1")
+        return blocks, await rescue.simulate(ACCOUNT, steps)
+
+    blocks, one_call = by_proxy(market, work)
     assert blocks.health_factor is not None
-    assert abs(whole.health_factor - blocks.health_factor) < Decimal("1e-6")
-    assert whole.gas_used is None
-    assert whole.health_factor > Decimal(wad(market)).scaleb(-18)
-    assert without_approval.refused.startswith("supply 2 ETH: ")
-    lame, _ = asyncio.run(through(("eth_simulateV1", "eth_getCode")))
+    assert one_call.health_factor is not None
+    assert abs(one_call.health_factor - blocks.health_factor) < Decimal("1e-6")
+    assert one_call.health_factor > Decimal(wad(market)).scaleb(-18)
+    assert (blocks.gas_used is None, one_call.gas_used is None) == (False, True)
+
+
+def test_a_node_that_can_simulate_nothing_is_not_believed(market: Market) -> None:
+    ready_to_supply(market)
+
+    async def work(rescue: AaveRescue, proxy: Proxy) -> tuple[Sequence[Step], Simulation]:
+        steps = await supply_eth(rescue)
+        return steps, await rescue.simulate(ACCOUNT, steps)
+
+    steps, lame = by_proxy(market, work, lacking=["eth_simulateV1", "eth_getCode"])
     assert lame.health_factor is None
     assert "can simulate neither" in lame.refused
+    assert [int(str(step.payload["gas"]), 16) for step in steps] == [80_000, 450_000]
+
+
+def test_a_step_that_lacks_what_comes_before_it_is_named(market: Market) -> None:
+    ready_to_supply(market)
+
+    async def work(rescue: AaveRescue) -> Simulation:
+        return await rescue.simulate(ACCOUNT, (await supply_eth(rescue))[1:])
+
+    assert run(market, work).refused.startswith("supply 2 ETH: ")
+
+
+def test_a_node_that_changes_its_chain_is_refused(market: Market) -> None:
+    ready_to_supply(market)
+
+    async def work(rescue: AaveRescue, proxy: Proxy) -> str:
+        steps = await supply_eth(rescue)
+        proxy.lies["eth_chainId"] = "0x1"
+        return await rescue.verify(ACCOUNT, steps)
+
+    assert by_proxy(market, work) == "the node is not on chain 31337"
+    with pytest.raises(Refused, match="is chain 31337, the config says 31338"):
+        standing_of(market, chain_id=31338)
 
 
 def test_every_error_selector_is_that_of_the_contracts() -> None:
