@@ -1,7 +1,6 @@
 """The one place that sends: arms, decides whether a plan may be carried out, carries it out, and reconciles."""
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,8 @@ from desk.actions import ActionState, JournalError, Refusal, Stage, StepFate, St
 from desk.arming import Armed, Armoury, why_not_armed
 from desk.books import Books
 from desk.carry import Diary, Patience, carry_steps, look_again
-from desk.entries import EntryKind, canonical
+from desk.entries import EntryKind
+from desk.intents import intent_facts, plan_id, target_said
 from desk.journal import Journal
 from desk.limits import Limits, too_old
 from desk.preflight import Prices, Ready, Seen, answered, look, proven
@@ -29,13 +29,6 @@ log = logging.getLogger("marginline.desk")
 T = TypeVar("T")
 _SHOWN = 20
 _LOOKS = 4
-
-
-def plan_id(plan: Plan) -> str:
-    """Return what names a plan in the journal, where each is carried out once at most."""
-    target = plan.target
-    said = (plan.account, plan.made_at_ns, plan.block_number, plan.health_before, target.health, target.distance)
-    return hashlib.sha256(canonical([str(part) for part in said]).encode()).hexdigest()[:16]
 
 
 class Executor:
@@ -278,7 +271,7 @@ class Executor:
             actor=actor,
             value_usd=option.value_usd,
             health_before=plan.health_before,
-            target=_target(plan),
+            target=target_said(plan),
         )
 
     async def _begin(
@@ -294,7 +287,7 @@ class Executor:
             await self._books.check_caps(plan.account, option)
             self._check_armed(plan.account)
             try:
-                await diary.write(EntryKind.INTENT, _intent(action, option, ready))
+                await diary.write(EntryKind.INTENT, intent_facts(action, option, ready))
             except JournalError as error:
                 raise Refusal(str(error)) from error
         diary.show(action)
@@ -408,31 +401,3 @@ class Executor:
 def configured(by_name: Mapping[str, T], account: str) -> T | None:
     """Return what is configured for `account`, or for the configured account that it belongs to ("name:part")."""
     return by_name.get(account) or by_name.get(account.split(":")[0])
-
-
-def _target(plan: Plan) -> str:
-    if plan.target.health is not None:
-        return f"health {plan.target.health}"
-    return f"distance {plan.target.distance}"
-
-
-def _intent(action: ActionState, option: Option, ready: Ready) -> dict[str, object]:
-    """Return what an intent says: all that is needed to tell afterwards what was meant. No key, no signature."""
-    after = ready.simulation.health_factor
-    return {
-        "means": action.means,
-        "asset": action.asset,
-        "amount": str(action.amount),
-        "amount_units": None if option.amount_units is None else str(option.amount_units),
-        "source": action.source,
-        "value_usd": None if action.value_usd is None else str(action.value_usd),
-        "cost_usd": None if option.cost_usd is None else str(option.cost_usd),
-        "target": action.target,
-        "health_before": None if action.health_before is None else str(action.health_before),
-        "health_simulated": None if after is None else str(after),
-        "block_number": ready.seen.reading.block_number,
-        "steps": [
-            {"title": step.title, "contract": step.contract, "chain_id": step.chain_id, "payload": dict(step.payload)}
-            for step in ready.steps
-        ],
-    }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from desk.actions import ActionState, Refusal, Stage, StepFate
-from desk.executor import plan_id
+from desk.intents import plan_id
 from tests.desk.kill_points import executor_in
 from tests.doubles_rescue import plan_for
 
