@@ -44,7 +44,7 @@ def progress(frame: Frame, action: ActionState) -> Progress:
     """Return an action step by step, down to the account as it was read afterwards."""
     word, _, tone = _STAGES[action.stage]
     headline: Line = (Cell(word.upper(), tone if tone is not Tone.WATCH else Tone.STRONG), Cell("  "))
-    headline += (Cell(_health_line(action) or about(action, is_masked=frame.view.is_masked), Tone.STRONG),)
+    headline += (Cell(_health_line(action) or _where(action), Tone.STRONG),)
     ground, closing = Ground.SURFACE, list[Line]()
     if action.stage is Stage.UNKNOWN:
         headline = (Cell(" OUTCOME UNKNOWN ", Tone.STALE), Cell("  it may have landed, or still land", Tone.STRONG))
@@ -61,6 +61,16 @@ def progress(frame: Frame, action: ActionState) -> Progress:
     if action.evidence:
         said.append((Cell(action.evidence, Tone.TEXT),))
     return Progress(headline, ground, tuple(said), tuple(_steps(action)), tuple(closing))
+
+
+def _where(action: ActionState) -> str:
+    """Return which step an action is at; nothing once it has ended."""
+    landed = sum(1 for step in action.steps if step.fate is StepFate.CONFIRMED)
+    if not action.is_open or not action.steps:
+        return ""
+    if landed == len(action.steps):
+        return "everything landed, reading the account again"
+    return f"step {landed + 1} of {len(action.steps)}"
 
 
 def refused(reason: str) -> Progress:

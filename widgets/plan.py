@@ -187,9 +187,9 @@ def _wrapped(line: Line, width: int, indent: int) -> list[Spans]:
 
 
 def _labelled(label: str, line: Line, width: int) -> list[Spans]:
-    lines = _wrapped(line, width - _LABEL - 1, _INDENT - 1)
+    lines = _wrapped(line, width - _INDENT - _LABEL, 1)
     heads = (label, *[""] * (len(lines) - 1))
     return [
-        fitted((Span(" "), *fitted((Span(" " + clean(head), Tone.MUTED),), _LABEL + 1), *rest), width)
+        (Span(" " * _INDENT), *fitted((Span(clean(head), Tone.MUTED),), _LABEL), *rest)
         for head, rest in zip(heads, lines, strict=True)
     ]
