@@ -27,7 +27,10 @@ class Step:
 
 @record
 class Simulation:
-    """What a dry run of every step said: the health it would give, or why it fails. `None` health = not simulated."""
+    """What a dry run of every step said: the health it would give, or why it fails. `None` health = not simulated.
+
+    Where nothing would be owed any more, health is infinite (`Decimal("Infinity")`).
+    """
 
     health_factor: Decimal | None
     refused: str = ""

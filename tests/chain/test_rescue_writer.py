@@ -7,7 +7,7 @@ import pytest
 from engine.rescue import Means
 from providers.evm.rescue.writer import AaveRescue
 from tests.chain.market import MAX_UINT256, Market
-from tests.chain.rescuing import OWNER, RESCUER, Done, KeySigner, approve, indebted, mint, rescued, run, wad
+from tests.chain.rescuing import OWNER, RESCUER, Done, KeySigner, approve, indebted, mint, planned, rescued, run, wad
 
 
 def test_supply_with_an_exact_approval_raises_health_as_simulated(market: Market) -> None:
@@ -132,3 +132,17 @@ def test_an_old_approval_is_reset_first_only_where_the_token_demands_it(market: 
         "approve 1 ETH for the pool",
         "supply 1 ETH",
     ]
+
+
+def test_an_export_without_a_signer_is_made_of_plain_transactions(market: Market) -> None:
+    indebted(market)
+    mint(market, OWNER.address, "DAI", 100)
+    steps = run(market, lambda rescue: planned(rescue, Means.SUPPLY, "DAI", "100"), wallet=None)
+    assert [step.title for step in steps] == ["approve 100 DAI for the pool", "supply 100 DAI"]
+    sender = OWNER.address
+    market.anvil.rpc.call("anvil_impersonateAccount", sender)
+    before = wad(market)
+    for step in steps:
+        market.anvil.rpc.call("eth_sendTransaction", dict(step.payload))
+        market.anvil.mine()
+    assert wad(market) > before

@@ -41,7 +41,7 @@ class Finder:
         receipt, known, head = await self._ground.rpc.request(requests)
         if isinstance(receipt, dict) and receipt.get("blockNumber") is not None:
             return await self._of_receipt(reference, receipt, quantity(self._ground.venue, "eth_blockNumber", head))
-        lost = self._mined.pop(reference, "")
+        lost = self._mined.get(reference, "")
         if isinstance(known, dict):
             self._waiting.add(reference)
             where = "in the mempool"

@@ -25,7 +25,7 @@ class Ground:
     """The market, owner and wallet behind one configured account; finds contracts and permits when first asked.
 
     `owner` is whose position it is, `wallet` who pays and signs (the owner when no other is named); both lower case.
-    `is_armed` says that somebody can sign for `wallet` at all. Raises `ConfigError` for settings that cannot be used.
+    `can_sign` says that a signer is configured for `wallet`. Raises `ConfigError` for settings that cannot be used.
     """
 
     def __init__(
@@ -36,9 +36,8 @@ class Ground:
             raise ConfigError(f"{where}: address is missing")
         self.options = options
         self.owner = checked_address(options.address, f"{where}: address")
-        signs = wallet_address is not None
         self.wallet = self.owner if wallet_address is None else checked_address(wallet_address, f"{where}: signer")
-        self.is_armed = signs
+        self.can_sign = wallet_address is not None
         self.chain = chain_of(options.chain, options.chain_id, where)
         if options.addresses_provider is not None:
             self.provider = checked_address(options.addresses_provider, f"{where}: addresses_provider")

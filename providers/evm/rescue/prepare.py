@@ -150,7 +150,8 @@ async def _drafts(ground: Ground, pool: str, listed: Listed, option: Option, hel
 
 def _permit(ground: Ground, pool: str, listed: Listed, amount: int, held: Holdings) -> dict[str, object] | None:
     domain = ground.permit_domain(listed.token)
-    if domain is None or held.permit_nonce is None:
+    # Without a signer of ours the steps are for export, and a Safe or a hardware wallet sends plain transactions.
+    if domain is None or held.permit_nonce is None or not ground.can_sign:
         return None
     return typed_data(
         domain,

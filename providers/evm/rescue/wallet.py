@@ -81,7 +81,7 @@ async def standing(ground: Ground, account: str, clock_ns: int) -> Standing:
         funds=tuple(_all_funds(ground, got.user, found, native_wei)),
         tariffs=_tariffs(fees, None if price is None else tokens(price, 0) / contracts.base_unit),
         gas_balance=tokens(native_wei, 18),
-        signer=ground.wallet if ground.is_armed else "",
+        signer=ground.wallet if ground.can_sign else "",
         block_number=got.block,
         problems=await _problems(ground),
     )

@@ -1,5 +1,9 @@
 """Selectors, revert reasons and the judgement of calls: pure functions over bytes."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
@@ -18,6 +22,7 @@ from providers.evm.rescue.calls import (
 )
 from providers.evm.rescue.reasons import revert_reason
 
+ROOT = Path(__file__).resolve().parents[4]
 POOL, WETH, USDC, OWNER = ("0x" + pair * 20 for pair in ("aa", "bb", "cc", "dd"))
 
 
@@ -75,3 +80,11 @@ def test_a_tokens_own_text_is_inert_and_bounded() -> None:
     told = revert_reason(bytes.fromhex("08c379a0") + encode(["string"], [hostile]))
     assert "\x1b" not in told
     assert len(told) <= 120
+
+
+def test_neither_key_nor_codec_libraries_are_loaded_before_something_is_signed() -> None:
+    code = "import sys, providers.evm.rescue.writer; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "providers.evm.rescue.signing" in loaded
+    for heavy in ("eth_account", "eth_abi", "eth_keys", "httpx", "sqlite3"):
+        assert f"'{heavy}'" not in loaded
