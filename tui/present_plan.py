@@ -224,6 +224,7 @@ def _column(frame: Frame, view: PlanView, state: AccountState, option: Option) -
     health, at_market = option.health, state.assessment.at_market
     market = at_market.health_factor if at_market is not None else None
     target = plan.target.health if plan is not None else None
+    tone = words.number_tone(words.severity_of(state))
     line_ns, land_s = line_in_ns(state), option.time_to_land_s
     land_ns = None if land_s is None else int(land_s * 1_000_000_000)
     is_late = land_ns is not None and line_ns is not None and land_ns >= line_ns
@@ -232,8 +233,8 @@ def _column(frame: Frame, view: PlanView, state: AccountState, option: Option) -
         (Cell(numbers.MASK if is_masked else f"{amount_text(option.amount)} {option.asset}", Tone.STRONG),),
         (Cell(option.source or "no wallet", Tone.MUTED),),
         (Cell("" if funds is None else _held(option, is_masked), Tone.MUTED),),
-        _change(health.before, health.after, target, closes=option.is_full_close),
-        _change(market, health.after_at_market, None, closes=option.is_full_close),
+        _change(_health(health.before, tone), health.after, target, closes=option.is_full_close),
+        _change(_health(market, tone), health.after_at_market, None, closes=option.is_full_close),
         (Cell("no debt", Tone.STRONG) if option.is_full_close else _health(health.after_minus_10pct),),
         _distances(state, option),
         (Cell(_cost(option.cost_usd), Tone.TEXT),),
@@ -249,15 +250,12 @@ def _held(option: Option, is_masked: bool) -> str:
     return numbers.MASK if is_masked else f"{amount_text(option.funds.amount, ROUND_FLOOR)} {option.funds.asset}"
 
 
-def _change(before: Decimal | None, after: Decimal | None, target: Decimal | None, *, closes: bool) -> Line:
+def _change(before: Cell, after: Decimal | None, target: Decimal | None, *, closes: bool) -> Line:
     """Return a health before and after; a closed debt is said in words."""
-    if before is None and after is None:
-        return (Cell(numbers.UNKNOWN, Tone.UNKNOWN),)
     if after is None:
-        said = Cell("no debt", Tone.STRONG) if closes else _health(None)
-        return (_health(before), Cell(" → ", Tone.FAINT), said)
+        return (before, Cell(" → ", Tone.FAINT), Cell("no debt", Tone.STRONG) if closes else _health(None))
     misses = target is not None and after < target
-    return (_health(before), Cell(" → ", Tone.FAINT), _health(after, Tone.WARN if misses else Tone.STRONG))
+    return (before, Cell(" → ", Tone.FAINT), _health(after, Tone.WARN if misses else Tone.STRONG))
 
 
 def _health(value: Decimal | None, tone: Tone = Tone.TEXT) -> Cell:

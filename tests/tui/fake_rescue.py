@@ -1,15 +1,21 @@
 """Rescues moved by hand, and one frozen plan, for the screens' tests."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from textual.pilot import Pilot
+
 from desk.actions import ActionState, Stage, StepFate, StepState
+from desk.snapshot import Snapshot
 from engine.rescue import Funds, HealthPath, Means, Option, Plan, Target
 from providers.errors import AppError, Unauthorised
-from tests.tui.frames import MAIN, NOW, D, S, state
+from tests.tui.frames import MAIN, NOW, PRICES, D, HandDesk, S, asset_price, snapshot, state
+from tui.app import DashboardApp
+from tui.export import screen_text
 from tui.rescue_like import Show
+from tui.view import UiSettings
 
 PASSWORD = "correct horse battery"
 BEFORE = state(MAIN).assessment.health_factor
@@ -169,3 +175,49 @@ class HandRescue:
         if self.history_fails is not None:
             raise self.history_fails
         return self.kept[:limit]
+
+
+Work = Callable[[DashboardApp, "Pilot[str]", HandDesk, HandRescue], Awaitable[None]]
+
+
+def run(
+    work: Work,
+    make: Callable[[], HandRescue] = HandRescue,
+    *,
+    size: tuple[int, int] = (120, 40),
+    taken: Snapshot | None = None,
+    countdown_s: float = 3_000.0,
+    now: list[float] | None = None,
+    settings: UiSettings | None = None,
+) -> None:
+    """Run `work` on the app with a rescue desk moved by hand; `now` is its monotonic clock."""
+
+    async def running() -> None:
+        desk, rescue = HandDesk(taken if taken is not None else snapshot()), make()
+        moment = now if now is not None else [0.0]
+        chosen = replace(settings or UiSettings(), is_live=False, countdown_s=countdown_s)
+        app = DashboardApp(desk, settings=chosen, clock=lambda: moment[0], rescue=rescue)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            app.paint_again()
+            await pilot.pause()
+            async with asyncio.timeout(20):
+                await work(app, pilot, desk, rescue)
+
+    asyncio.run(running())
+
+
+async def until(app: DashboardApp, pilot: "Pilot[str]", words: str) -> str:
+    """Wait until `words` stand on the screen; return its text. The caller's timeout bounds it."""
+    while words not in (shown := screen_text(app)):
+        await pilot.pause()
+        app.paint_again()
+    return shown
+
+
+def moved(name: str, eth: str) -> Snapshot:
+    """Return the frozen market with another oracle price of ETH, read a second later than the plan."""
+    taken = snapshot()
+    prices = PRICES | {"ETH": asset_price(eth, eth, volatility="0.62")}
+    fallen = replace(state(taken.accounts[name].account, prices=prices), observed_at_ns=NOW)
+    return replace(taken, sequence=2, accounts=dict(taken.accounts) | {name: fallen})
