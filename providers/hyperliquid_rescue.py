@@ -8,17 +8,14 @@ changes: the cash of the position, the ledger of transfers. There is no gas and 
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import ROUND_UP, Context, Decimal
+from decimal import Context, Decimal
 
 import msgspec
 
-from engine.accounts import Account, MarginMode
-from engine.market import health_at
-from engine.record import record
+from engine.accounts import Account
 from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
-from engine.solvency import gap, solvency_of, trigger_prices
 from providers.errors import ConfigError, Malformed, RateLimited, Refused, Unreachable
 from providers.http import HttpTransport, shared_budget
 from providers.hyperliquid import MAIN_REST
@@ -36,11 +33,20 @@ from providers.hyperliquid_actions import (
     transfer_payload,
 )
 from providers.hyperliquid_fate import SKEW_MS, facts_of, margin_fate, plain, transfer_fate
-from providers.hyperliquid_reader import Reader
+from providers.hyperliquid_rescue_facts import (
+    Right,
+    Scope,
+    dex_of,
+    health_of,
+    marked,
+    right_of,
+    scope_of,
+    short,
+    units_of,
+)
 from providers.hyperliquid_rescue_wire import (
     Purse,
     Role,
-    RoleKind,
     check_taken,
     parse_asset_id,
     parse_free,
@@ -59,36 +65,16 @@ _WEIGHT_PER_MINUTE = 1200
 _SPOT, _PERP = "spot", "perp balance"
 # Blocks come several times a second and an answer means that one took the action: an estimate, not a promise.
 _TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(1), gas_asset_needed=None)
-_ROLE_S = 600.0
+# What changes only by the user's own doing is not asked for at every step.
+_ROLE_S, _MODE_S, _LOOKS = 600.0, 30.0, 10
 _ZERO = Decimal(0)
 _EXACT = Context(prec=60)
-
-
-@record
-class _Scope:
-    """Where an account's margin lives: the user's whole dex, or one position of it (`coin`)."""
-
-    dex: str
-    coin: str = ""
-
-    @property
-    def fields(self) -> dict[str, str]:
-        return {"dex": self.dex} if self.dex else {}
-
-
-@record
-class _Right:
-    """What the signer may do for the user: `vault` is the sub-account acted for; each text says why not, or is ""."""
-
-    vault: str | None = None
-    nothing: str = ""
-    no_transfer: str = ""
 
 
 def make(
     options: AccountOptions, wallet: Signer | str | None = None, *, testnet: bool | None = None
 ) -> "HyperliquidRescue":
-    """Return the rescuer of one configured user, signed for by `wallet` (a signer or its address); `None` only reads."""
+    """Return the rescuer of one configured user; `wallet` is who signs, or its address, and `None` only reads."""
     address = wallet if isinstance(wallet, str) or wallet is None else wallet.address
     return HyperliquidRescue(options, address, testnet=testnet)
 
@@ -117,8 +103,10 @@ class HyperliquidRescue:
         budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
         self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
         self._last_nonce = 0
+        self._mode_read: tuple[float, AccountMode] | None = None
         self._roles: dict[str, tuple[float, Role]] = {}
         self._taken: set[str] = set()
+        self._looked: dict[int, tuple[int, Found | None]] = {}
 
     @property
     def is_mainnet(self) -> bool:
@@ -169,7 +157,7 @@ class HyperliquidRescue:
         """Return one action, or two when an isolated position is fed from spot; raises `ProviderError`."""
         if option.means is not Means.ADD_MARGIN or option.asset != _USDC:
             raise Refused(VENUE, f"{option.means} of {option.asset} is not sent from here; USDC as add-margin is")
-        units = _units(option)
+        units = units_of(option)
         scope, right = self._scope(account), await self._right()
         if right.nothing:
             raise Refused(VENUE, right.nothing)
@@ -205,13 +193,15 @@ class HyperliquidRescue:
         return ""
 
     async def simulate(self, account: Account, steps: Sequence[Step]) -> Simulation:
-        """Return the health after all steps from a reading made now: balance plus what is added, at present marks."""
+        """Return the health after all steps: the account at the venue's marks of now, plus what is added.
+
+        An account whose positions are not those that the venue shows now is refused: it must be read again.
+        """
         scope = self._scope(account)
-        mode, purse, spot, fresh = await asyncio.gather(
-            self._mode(), self._purse(scope), self._spot(), self._fresh(account.name)
-        )
-        if fresh is None:
-            return Simulation(None, f"{account.name} is not there any more")
+        mode, purse, spot = await asyncio.gather(self._mode(), self._purse(scope), self._spot())
+        present = marked(account, purse)
+        if present is None:
+            return Simulation(None, f"the positions of {account.name} changed; it must be read again")
         spare = purse.withdrawable or _ZERO
         if mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
             spare = spot
@@ -230,13 +220,13 @@ class HyperliquidRescue:
             if amount > spare:
                 return Simulation(None, f"{spare} USDC can be spared, {amount} are needed")
             spare, added = spare - amount, added + amount
-        return Simulation(_health(replace(fresh, balance=fresh.balance + added)))
+        return Simulation(health_of(replace(present, balance=present.balance + added)))
 
     def sign(self, step: Step, signer: Signer) -> Signed:
         """Return the signed request; raises `Refused` for an action that is not ours, `Unauthorised` when locked."""
         payload = step.payload
         if signer.address.lower() != self._wallet:
-            raise Refused(VENUE, f"the signer {_short(signer.address)} is not the one that was planned with")
+            raise Refused(VENUE, f"the signer {short(signer.address)} is not the one that was planned with")
         signature = signature_json(signer.sign_digest(digest_of(payload, is_mainnet=self._is_mainnet)))
         request = {
             "action": ordered_action(payload),
@@ -266,11 +256,9 @@ class HyperliquidRescue:
             nonce_ms = int(facts["nonce"])
             if signed_reference.startswith(MARGIN):
                 coin = facts["coin"]
-                found = margin_fate(facts, await self._purse(_Scope(_dex_of(coin), coin), owner))
+                found = margin_fate(facts, await self._purse(Scope(dex_of(coin), coin), owner))
             else:
-                since_ms = nonce_ms - SKEW_MS
-                raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=since_ms)
-                found = transfer_fate(facts, parse_transfers(raw), await self._purse(_Scope(""), owner))
+                found = await self._find_transfer(facts, nonce_ms, owner)
         except (KeyError, ValueError, ArithmeticError) as error:
             raise Malformed(VENUE, "the reference of the action cannot be read") from error
         if found.fate in (Fate.CONFIRMED, Fate.REJECTED) or signed_reference not in self._taken:
@@ -279,14 +267,25 @@ class HyperliquidRescue:
             return found
         return Found(Fate.CONFIRMED, "the venue said ok")
 
-    def _transfer(self, units: int, right: _Right) -> Step:
+    async def _find_transfer(self, facts: Mapping[str, str], nonce_ms: int, owner: str) -> Found:
+        """Look into the ledger, a heavy request: less often the older the action, not at every question."""
+        now_ms = self._clock() // 1_000_000
+        looked_ms, found = self._looked.get(nonce_ms, (0, None))
+        if found is None or now_ms - looked_ms >= (now_ms - nonce_ms) / _LOOKS:
+            since_ms = nonce_ms - SKEW_MS
+            raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=since_ms)
+            found = transfer_fate(facts, parse_transfers(raw), await self._purse(Scope(""), owner))
+            self._looked[nonce_ms] = (now_ms, found)
+        return found
+
+    def _transfer(self, units: int, right: Right) -> Step:
         if right.no_transfer:
             raise Refused(VENUE, right.no_transfer)
         payload = transfer_payload(self._user, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet)
         usd = Decimal(units).scaleb(-UNITS)
         return Step(f"transfer {plain(usd)} USDC from spot to perp", payload)
 
-    async def _margin(self, scope: _Scope, units: int, right: _Right) -> Step:
+    async def _margin(self, scope: Scope, units: int, right: Right) -> Step:
         asset_id, purse = await asyncio.gather(self._asset_id(scope), self._purse(scope))
         stake = purse.stake(scope.coin)
         if asset_id is None or stake is None or not stake.is_isolated:
@@ -300,22 +299,12 @@ class HyperliquidRescue:
         usd = Decimal(units).scaleb(-UNITS)
         return Step(f"add {plain(usd)} USDC margin to {scope.coin}", payload)
 
-    async def _right(self) -> _Right:
-        """Return what the signer may do. An API wallet cannot move funds; a master acts for its sub-account."""
-        address = self._wallet
-        if not address:
-            return _Right(nothing="read-only: no signer is configured")
-        if address == self._user:
-            return _Right()
-        role, mine = await asyncio.gather(self._role(self._user), self._role(address))
-        is_agent = mine.kind is RoleKind.AGENT
-        acting_for = mine.of if is_agent else address
-        no_transfer = "the signer is an API wallet: a transfer needs the account's own key" if is_agent else ""
-        if acting_for == self._user:
-            return _Right(no_transfer=no_transfer)
-        if role.kind is RoleKind.SUB_ACCOUNT and role.of == acting_for:
-            return _Right(vault=self._user, no_transfer=no_transfer)
-        return _Right(nothing=f"the signer {_short(address)} may not act for {_short(self._user)}")
+    async def _right(self) -> Right:
+        """Return what the wallet may do for the user."""
+        if not self._wallet or self._wallet == self._user:
+            return right_of(self._wallet, self._user)
+        of_user, of_wallet = await asyncio.gather(self._role(self._user), self._role(self._wallet))
+        return right_of(self._wallet, self._user, of_user, of_wallet)
 
     async def _role(self, address: str) -> Role:
         now_s = asyncio.get_running_loop().time()
@@ -326,68 +315,32 @@ class HyperliquidRescue:
         return role
 
     async def _mode(self) -> AccountMode:
-        mode = parse_mode(await self._ask("userAbstraction", _HEAVY, user=self._user))
-        if mode is AccountMode.UNKNOWN:
-            raise Refused(VENUE, "account mode of a new kind: nothing can be moved from here")
-        return mode
+        now_s = asyncio.get_running_loop().time()
+        if self._mode_read is None or now_s > self._mode_read[0] + _MODE_S:
+            mode = parse_mode(await self._ask("userAbstraction", _HEAVY, user=self._user))
+            if mode is AccountMode.UNKNOWN:
+                raise Refused(VENUE, "account mode of a new kind: nothing can be moved from here")
+            self._mode_read = now_s, mode
+        return self._mode_read[1]
 
-    async def _purse(self, scope: _Scope, user: str | None = None) -> Purse:
+    async def _purse(self, scope: Scope, user: str | None = None) -> Purse:
         return parse_purse(await self._ask("clearinghouseState", _LIGHT, user=user or self._user, **scope.fields))
 
     async def _spot(self) -> Decimal:
         return parse_free(await self._ask("spotClearinghouseState", _LIGHT, user=self._user), _USDC)
 
-    async def _asset_id(self, scope: _Scope) -> int | None:
+    async def _asset_id(self, scope: Scope) -> int | None:
         meta = await self._ask("meta", _HEAVY, **scope.fields)
         dexes = await self._ask("perpDexs", _HEAVY) if scope.dex else None
         return parse_asset_id(meta, dexes, scope.coin)
 
-    async def _fresh(self, name: str) -> Account | None:
-        reader = Reader(self._name, self._user, self._http)
-        await reader.refresh(everything=True)
-        found = reader.reading(self._clock()).accounts
-        return next((account for account in found if account.name == name), None)
-
     async def _ask(self, kind: str, weight: int, **fields: str | int) -> bytes:
         return await self._http.post("/info", {"type": kind, **fields}, is_read=True, weight=weight)
 
-    def _scope(self, account: Account) -> _Scope:
-        """Return where the account's margin lives, told by its name: `name`, `name:DEX` or `name:COIN`."""
-        if account.name != self._name and not account.name.startswith(f"{self._name}:"):
-            raise ConfigError(f"{account.name} is not an account of {self._name}")
-        rest = account.name[len(self._name) + 1 :]
-        if account.mode is MarginMode.ISOLATED:
-            return _Scope(_dex_of(rest), rest)
-        return _Scope(rest)
+    def _scope(self, account: Account) -> Scope:
+        return scope_of(account, self._name)
 
     def _nonce(self) -> int:
         """Return UTC now in ms, always above the last one: two actions must not share it."""
         self._last_nonce = max(self._clock() // 1_000_000, self._last_nonce + 1)
         return self._last_nonce
-
-
-def _dex_of(coin: str) -> str:
-    """Return the dex that a coin is traded on: a builder-deployed one stands before the colon."""
-    return coin.partition(":")[0] if ":" in coin else ""
-
-
-def _units(option: Option) -> int:
-    """Return what is sent, in millionths of a USDC: exactly what was planned, rounded up where only a decimal is."""
-    units = option.amount_units
-    if units is None:
-        units = int(_EXACT.scaleb(option.amount, UNITS).to_integral_value(ROUND_UP))
-    if units <= 0:
-        raise Refused(VENUE, "there is nothing to add")
-    return units
-
-
-def _health(account: Account) -> Decimal | None:
-    """Return the health factor at the marks that came with the account, `None` when it cannot be computed."""
-    triggers, lacking = trigger_prices(account, {})
-    if gap(account) or lacking:
-        return None
-    return health_at(account, solvency_of(account), triggers, {})
-
-
-def _short(address: str) -> str:
-    return f"{address[:6]}..{address[-4:]}"

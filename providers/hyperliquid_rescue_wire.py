@@ -42,7 +42,8 @@ class Role:
 class Stake:
     """One position as far as its margin goes. `raw_usd` is its cash, `funding` what it paid or got since it was opened.
 
-    Adding margin raises `raw_usd` by exactly what was added; funding and trades move it as well.
+    Adding margin raises `raw_usd` by exactly what was added; funding and trades move it as well. `mark_price` is `None`
+    where the venue does not tell the position's value.
     """
 
     coin: str
@@ -50,6 +51,7 @@ class Stake:
     is_isolated: bool
     raw_usd: Decimal | None
     funding: Decimal | None
+    mark_price: Decimal | None = None
 
 
 @record
@@ -99,6 +101,7 @@ class _Position(msgspec.Struct, frozen=True):
     szi: Decimal
     leverage: _Leverage = _Leverage()
     cumFunding: _Funding = _Funding()
+    positionValue: Decimal | None = None
 
 
 class _Asset(msgspec.Struct, frozen=True):
@@ -175,6 +178,7 @@ def parse_purse(raw: bytes) -> Purse:
             held.leverage.type == "isolated",
             _optional(held.leverage.rawUsd, "rawUsd"),
             _optional(held.cumFunding.sinceOpen, "funding"),
+            _mark_price(held),
         )
         for held in (each.position for each in wire.assetPositions)
         if held.szi != 0
@@ -236,6 +240,11 @@ def check_taken(raw: bytes) -> None:
     except msgspec.MsgspecError:
         words = bytes(wire.response).decode(errors="replace")
     raise Refused(VENUE, inert(words, 160) or "refused without a word")
+
+
+def _mark_price(held: _Position) -> Decimal | None:
+    value = _optional(held.positionValue, "value")
+    return value / abs(held.szi) if value is not None and value > 0 else None
 
 
 def _finite(value: Decimal, what: str) -> Decimal:

@@ -403,6 +403,35 @@ def test_more_than_can_be_spared_is_refused_before_anything_is_signed() -> None:
     within(story())
 
 
+def test_a_position_that_changed_since_it_was_read_is_not_simulated() -> None:
+    async def story() -> None:
+        async with venue_and_rescue() as (venue, rescue, accounts):
+            own, cross = await account_of(accounts, "hl:ETH"), await account_of(accounts, "hl")
+            steps = await prepared(rescue, own, "10", "perp balance")
+            fed = await prepared(rescue, cross, "10")
+            state: Any = venue.info["clearinghouseState"]
+            for each in state["assetPositions"]:
+                each["position"]["szi"] = "7"
+            assert "read again" in (await rescue.simulate(own, steps)).refused
+            assert "read again" in (await rescue.simulate(cross, fed)).refused
+            state["assetPositions"] = []
+            assert "read again" in (await rescue.simulate(own, steps)).refused
+
+    within(story())
+
+
+def test_a_simulation_is_at_the_marks_of_now() -> None:
+    async def story() -> None:
+        async with venue_and_rescue() as (venue, rescue, accounts):
+            own = await account_of(accounts, "hl:ETH")
+            steps = await prepared(rescue, own, "100", "perp balance")
+            state: Any = venue.info["clearinghouseState"]
+            state["assetPositions"][0]["position"]["positionValue"] = "5000"
+            assert (await rescue.simulate(own, steps)).health_factor == Decimal(300) / 100
+
+    within(story())
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
