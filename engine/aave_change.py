@@ -70,10 +70,14 @@ def changed_user(
 def cautious_health_wad(ledger: AaveLedger) -> int | None:
     """Return a health factor that the contract's stays at or above while interest of some minutes runs.
 
-    It is the contract's own figure, except up to 3.4 with several thresholds: there the truncated average is taken a
-    hundred-thousandth lower, since at another second it may be cut to the next basis point. `None` without debt.
+    At another second every balance may be rounded the other way: each supply counts one unit less here, each debt one
+    more. Up to 3.4 with several thresholds the truncated average is besides taken a hundred-thousandth lower, since it
+    may be cut to the next basis point. `None` without debt.
     """
-    version, found = ledger.user.version, ledger.legs
+    version = ledger.user.version
+    found = tuple(
+        replace(leg, supplied=max(leg.supplied - 1, 0), owed=leg.owed + 1 if leg.owed else 0) for leg in ledger.legs
+    )
     data = account_data_at(version, found, [leg.price for leg in found])
     if data.total_debt_base == 0:
         return None

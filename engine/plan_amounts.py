@@ -9,6 +9,8 @@ the Aave v3 documentation (aave.com/docs, risk parameters), solved for the amoun
 from collections.abc import Callable
 from decimal import ROUND_CEILING, Decimal
 
+from engine.aave_ledger import AaveLedger
+from engine.aave_math import RAY
 from engine.accounts import Account
 from engine.plan_case import ONE, WIDE, Case, Lever, after, least_margin, reaches
 from engine.rescue import Means
@@ -22,7 +24,7 @@ _DOUBLINGS = 128
 def needed_units(case: Case, lever: Lever) -> int | None:
     """Return the least amount, in smallest units, that reaches the target now and when it lands; `None` if none does.
 
-    One unit less misses it. 0 when the account is there already.
+    A few units less miss it: what rounding at any second in between can take is on top. 0 when the account is there.
     """
     most = limit_units(case, lever)
 
@@ -38,7 +40,18 @@ def needed_units(case: Case, lever: Lever) -> int | None:
             if reached(most):
                 break
             most *= 2
-    return _least(reached, min(guess, most), most)
+    found = _least(reached, min(guess, most), most)
+    return None if found is None else min(found + _lost_in_scaling(case, lever), most)
+
+
+def _lost_in_scaling(case: Case, lever: Lever) -> int:
+    """Return how many units the index may swallow at another second than those that were tried."""
+    ledger = case.account.ledger
+    if not isinstance(ledger, AaveLedger) or lever.means not in (Means.SUPPLY, Means.REPAY):
+        return 0
+    known = [holding.reserve for holding in ledger.user.holdings if holding.reserve.asset == lever.asset]
+    index = max((max(each.liquidity_index_ray, each.variable_borrow_index_ray) for each in known), default=RAY)
+    return index // RAY + 2
 
 
 def limit_units(case: Case, lever: Lever) -> int | None:

@@ -11,7 +11,7 @@ from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from engine.aave import AaveReserve
 from engine.aave_change import cautious_health_wad
 from engine.aave_ledger import AaveLedger
-from engine.aave_math import BPS, RAY
+from engine.aave_math import BPS, RAY, WAD, AaveVersion
 from engine.accounts import Account, Collateral, Debt, Kind, Position
 from engine.market import health_at
 from engine.prices import AssetPrice, Consensus
@@ -165,13 +165,16 @@ def _corners(exposure: Exposure, price: Decimal, distance: Decimal) -> list[Deci
 def _ledger_holds(case: Case, ledger: AaveLedger) -> bool:
     """Return whether the contract would refuse to liquidate at both ends of the distance, asset by asset."""
     distance = case.target.distance or ZERO
+    # Up to 3.4 the average threshold is cut to whole basis points, so that health jumps as prices move.
+    weights = [leg.liquidation_threshold_bps for leg in ledger.legs if leg.counts and leg.liquidation_threshold_bps]
+    spare = WAD // min(weights) if weights and ledger.user.version < AaveVersion.V3_5 else 0
     owned = [leg.reserve.asset for leg in ledger.legs if leg.owed or (leg.counts and leg.supplied)]
     moving = [asset for asset in owned if asset not in case.stable] or owned
     for asset in moving:
         price = case.triggers[asset]
         for moved in (price * max(ONE - distance, ZERO), price * (ONE + distance)):
             wad = ledger.health_factor_wad({asset: moved})
-            if wad is not None and wad < 10**18:
+            if wad is not None and wad < WAD + spare:
                 return False
     return True
 

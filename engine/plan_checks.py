@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
-from engine.plan_case import Case, Lever
+from engine.plan_case import WIDE, Case, Lever
+from engine.plan_levers import usd_rate
 from engine.record import record
 from engine.rendering import plain
 from engine.rescue import Means, Standing, Tariff
@@ -47,6 +48,20 @@ def spendable(lever: Lever, standing: Standing) -> Decimal | None:
         return lever.funds.amount
     kept = standing.tariffs.get(lever.means, Tariff()).gas_asset_needed or ZERO
     return max(lever.funds.amount - kept, ZERO)
+
+
+def affordable_units(case: Case, lever: Lever, standing: Standing | None, caps: Caps | None) -> int | None:
+    """Return the most units that funds, room and caps allow, `None` without any limit."""
+    found: list[Decimal] = []
+    if standing is not None:
+        has = spendable(lever, standing)
+        found += [] if has is None else [has]
+    if lever.means is Means.SUPPLY and lever.facility.room is not None:
+        found.append(lever.facility.room)
+    most_usd, rate = None if caps is None else caps.least_usd, usd_rate(case.account, case.prices)
+    if most_usd is not None and not is_by_hand(lever):
+        found.append(WIDE.divide(most_usd, lever.price * rate) if rate else ZERO)
+    return lever.units(max(min(found), ZERO)) if found else None
 
 
 def is_by_hand(lever: Lever) -> bool:

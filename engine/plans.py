@@ -15,9 +15,19 @@ from engine.assess import trigger_side
 from engine.assessment import Assessment
 from engine.plan_amounts import full_close_units, limit_units, needed_units
 from engine.plan_case import WIDE, Case, Lever, after, cautious_health, reaches
-from engine.plan_checks import NO_WALLET, NOT_SENT, READ_ONLY, Caps, common_blockers, is_by_hand, short, spendable
-from engine.plan_levers import SWAP_COST, levers, usd_rate
+from engine.plan_checks import (
+    NO_WALLET,
+    NOT_SENT,
+    READ_ONLY,
+    Caps,
+    affordable_units,
+    common_blockers,
+    facility_blockers,
+    is_by_hand,
+)
+from engine.plan_levers import SWAP_COST, levers
 from engine.plan_options import nearest_distance, option
+from engine.plan_words import possible, reached_already
 from engine.prices import AssetPrice, Consensus
 from engine.rescue import Means, Option, Plan, Standing, Target
 from engine.severity import HEALTH_LEAVE, Ladder
@@ -67,7 +77,7 @@ def plan(
         return replace(made, possible=why)
     case, pulled = _case(account, prices, consensus_of, target, standing, now_ns, means, swap_cost)
     if reaches(case, account) and reaches(case, after(case, None, 0, case.landing_s)):
-        return replace(made, possible=f"{_reached(case, before)}; nothing to do", options=())
+        return replace(made, possible=f"{reached_already(case, before)}; nothing to do", options=())
     common = common_blockers(standing, now_ns, is_stale=is_stale)
     found: list[tuple[bool, Option]] = []
     for lever in pulled:
@@ -76,7 +86,7 @@ def plan(
     sendable = [fits for fits, each in found if not _by_hand(each)]
     if any(sendable or (fits for fits, _ in found)):
         return replace(made, options=options)
-    return replace(made, options=options, possible=_possible(case, pulled, standing, caps))
+    return replace(made, options=options, possible=possible(case, pulled, standing, caps))
 
 
 def standing_plan(
@@ -129,8 +139,8 @@ def _nearer(
 
     best = before = measure(account)
     for lever in pulled:
-        limit = None if is_by_hand(lever) or lever.facility.refused else _limit(case, lever, standing, caps)
-        if limit:
+        limit = affordable_units(case, lever, standing, caps)
+        if limit and not is_by_hand(lever) and not any(facility_blockers(case, lever)):
             reached = measure(after(case, lever, limit, case.landing_s))
             best = reached if best is None or (reached is not None and reached > best) else best
     if best is None or before is None or best < before * LEAST_GAIN:
@@ -236,38 +246,25 @@ def _options(
     caps: Caps | None,
     common: tuple[str, ...],
 ) -> list[tuple[bool, Option]]:
-    """Return the options of one lever, each with whether funds, room and caps suffice for it."""
+    """Return the options of one lever, each with whether it is taken at all, and funds, room and caps suffice."""
     found: list[tuple[bool, Option]] = []
-    limit = _limit(case, lever, standing, caps)
+    limit = affordable_units(case, lever, standing, caps)
+    usable = is_by_hand(lever) or not any(facility_blockers(case, lever))
     units = needed_units(case, lever)
     owed = limit_units(case, lever) if lever.means is Means.REPAY else None
     if units and (owed is None or units < owed):
-        fits = limit is None or units <= limit
+        fits = usable and (limit is None or units <= limit)
         found.append((fits, option(case, lever, units, before, standing, caps, common)))
     if owed:
         close = full_close_units(case, lever)
         if limit is not None and owed <= limit < close:
             close = limit
-        fits = limit is None or close <= limit
+        fits = usable and (limit is None or close <= limit)
         reached = reaches(case, after(case, lever, close, case.landing_s))
         if reached and (fits or units == owed):
             full = option(case, lever, close, before, standing, caps, common, is_full_close=True)
             found.append((fits, full))
     return found
-
-
-def _limit(case: Case, lever: Lever, standing: Standing | None, caps: Caps | None) -> int | None:
-    """Return the most units that funds, room and caps allow, `None` without any limit."""
-    found: list[Decimal] = []
-    if standing is not None:
-        has = spendable(lever, standing)
-        found += [] if has is None else [has]
-    if lever.means is Means.SUPPLY and lever.facility.room is not None:
-        found.append(lever.facility.room)
-    most_usd, rate = None if caps is None else caps.least_usd, usd_rate(case.account, case.prices)
-    if most_usd is not None and not is_by_hand(lever):
-        found.append(WIDE.divide(most_usd, lever.price * rate) if rate else ZERO)
-    return lever.units(max(min(found), ZERO)) if found else None
 
 
 def _by_hand(each: Option) -> bool:
@@ -280,61 +277,3 @@ def _rank(fits: bool, each: Option) -> tuple[bool, bool, bool, bool, Decimal, De
     tied_up = Decimal("Infinity") if value is None else value * TIED_UP
     time_s = Decimal("Infinity") if each.time_to_land_s is None else each.time_to_land_s
     return not each.ready, not fits, _by_hand(each), each.is_full_close, cost + tied_up, time_s
-
-
-def _reached(case: Case, before: Assessment) -> str:
-    wanted = case.target
-    if wanted.health is not None:
-        return f"health {_shown(before.health_factor)} is at or above {_shown(wanted.health)} already"
-    return f"the nearest liquidation is {_percent(nearest_distance(case, case.account))} away already"
-
-
-def _possible(case: Case, pulled: tuple[Lever, ...], standing: Standing | None, caps: Caps | None) -> str:
-    """Return in words what could be reached, the best of each source first."""
-    said: list[tuple[Decimal, str]] = []
-    for lever in pulled:
-        bounds = [
-            bound for bound in (_limit(case, lever, standing, caps), limit_units(case, lever)) if bound is not None
-        ]
-        if not bounds or min(bounds) <= 0 or lever.facility.refused:
-            continue
-        units = min(bounds)
-        account = after(case, lever, units, case.landing_s)
-        health = cautious_health(case, account)
-        source = f" in {lever.funds.source}" if lever.funds is not None and lever.funds.source else ""
-        amount = f"{short(lever.tokens(units), up=False)} {lever.asset}"
-        match lever.means:
-            case Means.REPAY:
-                how = f"repaying {amount}{source}"
-            case Means.DELEVERAGE:
-                how = f"deleverage of {amount}"
-            case Means.REDUCE:
-                how = f"closing {amount}"
-            case _:
-                how = f"with {amount}{source}"
-        rank = Decimal("Infinity") if health is None else health
-        said.append((rank, f"{how}: {_outcome(case, account, health)}"))
-    said.sort(key=lambda each: -each[0])
-    if not said:
-        return "no source of funds and nothing to sell can reach it"
-    return "; ".join(dict.fromkeys(text for _, text in said[:3]))
-
-
-def _outcome(case: Case, account: Account, health: Decimal | None) -> str:
-    if health is None:
-        return "nothing owed"
-    if case.target.distance is None:
-        return f"health {_shown(health)}"
-    return f"health {_shown(health)}, distance {_percent(nearest_distance(case, account))}"
-
-
-def _shown(value: Decimal | None) -> str:
-    if value is None or value > MAX_TARGET_HEALTH:
-        return "unknown" if value is None else f"above {MAX_TARGET_HEALTH}"
-    return format(value.quantize(Decimal("0.0001"), context=_FLOOR), "f")
-
-
-def _percent(distance: Decimal | None) -> str:
-    if distance is None:
-        return "without end"
-    return f"{format((distance * 100).quantize(Decimal('0.1'), context=_FLOOR), 'f')} %"

@@ -254,6 +254,14 @@ def test_an_impossible_target_says_what_would_be_possible() -> None:
     assert not any(each.ready for each in found.options)
 
 
+def test_what_is_refused_is_no_way_out() -> None:
+    frozen = wallet(facilities=facilities("ETH", refused="the reserve is frozen"), funds=funds("USDC", amount=d(1_000)))
+    found = made("2", frozen)
+    assert "with 20 ETH" not in found.possible
+    assert f"repaying 1000 USDC in {RESCUE}: health 1.4821" in found.possible
+    assert standing_of(MAIN, frozen).options[0].means is Means.REPAY
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [

