@@ -23,6 +23,9 @@ from widgets.rowlist import RowList
 if TYPE_CHECKING:
     from tui.app import DashboardApp
 
+BEHIND_CURSOR_S = 0.025
+"""How long other panes wait for the account under the cursor: its own line is on its way to the terminal by then."""
+
 Hints = tuple[tuple[str, str], ...]
 """Keys and what they do here, the most wanted first."""
 
@@ -103,7 +106,7 @@ class PaneScreen(Screen[None]):
         session = self._dashboard.session
         if session.is_touched and _is_current(message) and message.key != session.view.selected:
             session.select(account=message.key)
-            self._dashboard.paint()
+            self.set_timer(BEHIND_CURSOR_S, self._dashboard.paint)
 
     def on_account_table_chosen(self, message: AccountTable.Chosen) -> None:
         """Open the account in full."""
