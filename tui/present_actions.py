@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from desk.actions import ActionState, Stage, StepFate
 from tui import numbers
-from tui.present_plan import amount_text
+from tui.present_plan import amount_text, hushed
 from tui.view import Frame
 from widgets.alertlist import AlertRow, Alerts
 from widgets.bars import Section
@@ -59,8 +59,8 @@ def progress(frame: Frame, action: ActionState) -> Progress:
     if action.target:
         said.append((Cell(f"target {action.target}", Tone.MUTED),))
     if action.evidence:
-        said.append((Cell(action.evidence, Tone.TEXT),))
-    return Progress(headline, ground, tuple(said), tuple(_steps(action)), tuple(closing))
+        said.append((Cell(hushed(frame, action.evidence), Tone.TEXT),))
+    return Progress(headline, ground, tuple(said), tuple(_steps(frame, action)), tuple(closing))
 
 
 def _where(action: ActionState) -> str:
@@ -73,10 +73,10 @@ def _where(action: ActionState) -> str:
     return f"step {landed + 1} of {len(action.steps)}"
 
 
-def refused(reason: str) -> Progress:
+def refused(frame: Frame, reason: str) -> Progress:
     """Return that nothing was begun, and why."""
     headline = (Cell("REFUSED", Tone.WARN), Cell("  nothing was signed, nothing was sent", Tone.STRONG))
-    return Progress(headline, Ground.SURFACE, ((Cell(reason, Tone.TEXT),),))
+    return Progress(headline, Ground.SURFACE, ((Cell(hushed(frame, reason), Tone.TEXT),),))
 
 
 def checking(said: str) -> Progress:
@@ -127,7 +127,7 @@ def detail(frame: Frame, action: ActionState | None) -> Text:
     facts = [
         ("what", about(action, is_masked=is_masked)),
         ("outcome", _STAGES[action.stage][0]),
-        ("said", action.evidence),
+        ("said", hushed(frame, action.evidence)),
         ("health", _health_line(action)),
         ("target", action.target),
         ("value", value),
@@ -138,21 +138,23 @@ def detail(frame: Frame, action: ActionState | None) -> Text:
     for at, step in enumerate(action.steps, 1):
         word, tone = _FATES[step.fate]
         nonce = "" if step.nonce is None else f"  nonce {step.nonce}"
-        lines.append((Cell(f" step {at}   ", Tone.MUTED), Cell(f"{step.title}  ", Tone.TEXT), Cell(word, tone)))
+        lines.append(
+            (Cell(f" step {at}   ", Tone.MUTED), Cell(f"{hushed(frame, step.title)}  ", Tone.TEXT), Cell(word, tone))
+        )
         if step.reference:
             lines.append((Cell(f"          {step.reference}{nonce}", Tone.MUTED),))
         if step.evidence:
-            lines.append((Cell(f"          {step.evidence}", Tone.MUTED),))
+            lines.append((Cell(f"          {hushed(frame, step.evidence)}", Tone.MUTED),))
     if action.stage is Stage.UNKNOWN:
         lines.append((Cell(f" {NEXT_STEP}", Tone.STRONG),))
     return Text(tuple(lines))
 
 
-def _steps(action: ActionState) -> Iterable[ProgressStep]:
+def _steps(frame: Frame, action: ActionState) -> Iterable[ProgressStep]:
     for at, step in enumerate(action.steps, 1):
         word, tone = _FATES[step.fate]
-        found = "  ".join(filter(None, (_short(step.reference), step.evidence)))
-        yield ProgressStep(Cell(str(at), Tone.MUTED), step.title, Cell(word, tone), found)
+        found = "  ".join(filter(None, (_short(step.reference), hushed(frame, step.evidence))))
+        yield ProgressStep(Cell(str(at), Tone.MUTED), hushed(frame, step.title), Cell(word, tone), found)
     if not action.steps:
         return
     if action.stage is Stage.CONFIRMED:
@@ -191,6 +193,6 @@ def _row(frame: Frame, action: ActionState) -> AlertRow:
         time=Cell(numbers.clock(action.started_at_ns), Tone.MUTED),
         glyph=Cell(mark, Tone.UNKNOWN if is_filled else tone),
         subject=Cell(action.account, Tone.STRONG),
-        text=Cell("  ".join(filter(None, (said, health or action.evidence))), Tone.TEXT),
+        text=Cell("  ".join(filter(None, (said, health or hushed(frame, action.evidence)))), Tone.TEXT),
         state=Cell(word[:10], tone),
     )

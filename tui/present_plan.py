@@ -1,5 +1,6 @@
 """The plan of a rescue as columns, its age, whether the market overtook it, and what enter would do."""
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -22,6 +23,7 @@ _DAY_NS = Decimal(86_400 * 1_000_000_000)
 # Of a random walk, the chance to have touched a line k sigma-days away within t days is 2 * (1 - Phi(k / sqrt(t)))
 # (reflection principle); 1.96 makes it 5 %.
 _FIVE_PERCENT = Decimal("1.96")
+_FIGURES = re.compile(r"(?<![\w.])\d[\d,.]*(?!\w)")
 
 
 @record
@@ -138,7 +140,7 @@ def table(frame: Frame, view: PlanView) -> PlanTable:
     """Return the options side by side, or the words that stand for none."""
     plan, state = view.plan, frame.snapshot.accounts.get(view.account)
     if plan is None or state is None or not plan.options:
-        return PlanTable(said=tuple(_nothing(view, state)), is_dense=view.is_dense)
+        return PlanTable(said=tuple(_nothing(frame, view, state)), is_dense=view.is_dense)
     columns = [_column(frame, view, state, option) for option in plan.options]
     rows = tuple(
         PlanRow(label, tuple(column[at] for column in columns), gap, wrapped)
@@ -154,6 +156,7 @@ def confirm(frame: Frame, view: PlanView) -> Bar:
         return Bar((Phrase.of(view.notice, Tone.WARN),), ground=Ground.SURFACE)
     reason, option = why_not(frame.snapshot, view), view.option
     if reason or option is None:
+        reason = hushed(frame, reason)
         is_loud = bool(view.overtaken) or bool(unknown_of(frame.snapshot, view.account))
         return Bar((Phrase.of(reason, Tone.UNKNOWN if is_loud else Tone.WATCH),), ground=Ground.SURFACE)
     said = (Cell("enter sends: ", Tone.KEY), Cell(sentence(frame, view.account, option), Tone.STRONG))
@@ -185,6 +188,11 @@ def amount_text(value: Decimal, rounding: str = ROUND_CEILING) -> str:
     places = max(0, _SIGNIFICANT - 1 - value.adjusted()) if value else 0
     text = f"{numbers.round_exactly(value, min(places, 18), rounding):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def hushed(frame: Frame, text: str) -> str:
+    """Return words with their figures hidden where amounts are masked."""
+    return _FIGURES.sub(numbers.MASK, text) if frame.view.is_masked else text
 
 
 def line_in_ns(state: AccountState) -> int | None:
@@ -240,7 +248,7 @@ def _column(frame: Frame, view: PlanView, state: AccountState, option: Option) -
         (Cell(_cost(option.cost_usd), Tone.TEXT),),
         (Cell(numbers.age(land_ns), Tone.DANGER if is_late else Tone.TEXT),),
         _line_in(line_ns),
-        _readiness(option),
+        _readiness(frame, option),
     )
 
 
@@ -286,9 +294,9 @@ def _line_in(line_ns: int | None) -> Line:
     return (Cell(f"~{numbers.long_age(line_ns)}", Tone.TEXT), Cell(" worst 5 %", Tone.MUTED))
 
 
-def _readiness(option: Option) -> Line:
+def _readiness(frame: Frame, option: Option) -> Line:
     if not option.ready:
-        return tuple(Cell(blocker, Tone.WARN) for blocker in option.blockers)
+        return tuple(Cell(hushed(frame, blocker), Tone.WARN) for blocker in option.blockers)
     if any(step.startswith("approve") for step in option.steps):
         return (Cell("ready, approves first", Tone.KEY),)
     return (Cell("ready", Tone.KEY),)
@@ -298,10 +306,10 @@ def _closing(frame: Frame, view: PlanView, state: AccountState, plan: Plan) -> I
     option = view.option
     if option is not None and option.steps:
         steps = " → ".join(option.steps)
-        yield "signs", (Cell(numbers.MASK if frame.view.is_masked else steps, Tone.TEXT),)
+        yield "signs", (Cell(hushed(frame, steps), Tone.TEXT),)
     yield "if nothing", _if_nothing(frame, state, plan)
     if plan.possible:
-        yield "possible", (Cell(plan.possible, Tone.TEXT),)
+        yield "possible", (Cell(hushed(frame, plan.possible), Tone.TEXT),)
 
 
 def _if_nothing(frame: Frame, state: AccountState, plan: Plan) -> Line:
@@ -321,13 +329,13 @@ def _if_nothing(frame: Frame, state: AccountState, plan: Plan) -> Line:
     return (Cell(", ".join(said), Tone.TEXT if len(said) == 1 else Tone.DANGER),)
 
 
-def _nothing(view: PlanView, state: AccountState | None) -> Iterable[Line]:
+def _nothing(frame: Frame, view: PlanView, state: AccountState | None) -> Iterable[Line]:
     if state is None:
         yield (Cell("the account is gone from its source", Tone.UNKNOWN),)
     elif view.problem:
-        yield (Cell("no plan", Tone.STRONG), Cell(f"  {view.problem}", Tone.TEXT))
+        yield (Cell("no plan", Tone.STRONG), Cell(f"  {hushed(frame, view.problem)}", Tone.TEXT))
         yield (Cell("r computes it again", Tone.MUTED),)
     elif view.plan is None:
         yield (Cell("reading wallets and computing alternatives", Tone.MUTED),)
     else:
-        yield (Cell(view.plan.possible or "nothing can be done from here", Tone.TEXT),)
+        yield (Cell(hushed(frame, view.plan.possible) or "nothing can be done from here", Tone.TEXT),)

@@ -51,8 +51,8 @@ class ArmScreen(Overlay):
     def show_body(self, frame: Frame) -> None:
         """Show what arming means and how it stands."""
         self.query_one(SectionRule).model = Section("arm", is_focused=True)
-        said = "While armed, enter in a plan and T send for real. It ends by itself; ! ends it at once."
-        self.query_one(TextLines).model = Text(((Cell(f" {said}", Tone.TEXT),),))
+        said = (" While armed, enter in a plan and T send for real.", " It ends by itself; ! ends it at once.")
+        self.query_one(TextLines).model = Text(tuple((Cell(line, Tone.TEXT),) for line in said))
         text = "unlocking" if self._is_arming else self._said
         self.query_one(ConfirmLine).model = Bar((Phrase.of(text, Tone.WARN),) if text else (), ground=Ground.SURFACE)
         self.query_one(KeyBar).model = Bar((Phrase.key("enter", "next, then arm"), Phrase.key("esc", "leave")))

@@ -25,6 +25,9 @@ from widgets.typed import TypedLine
 LOOK_AGAIN_S = 1.0
 """A plan that changed under the finger is not confirmed within this time: the key was meant for the one before."""
 
+_AROUND = 5
+"""Rows that stand around the alternatives whatever the height: title, what enter would do, keys, two gaps."""
+
 
 class PlanScreen(Overlay):
     """Shows a plan, computes it again when the market overtook it, and begins what is confirmed."""
@@ -33,6 +36,8 @@ class PlanScreen(Overlay):
         *(Binding(str(number), f"choose({number - 1})", show=False) for number in range(1, 10)),
         Binding("right,l,j,down,tab", "step(1)", show=False),
         Binding("left,h,k,up,shift+tab", "step(-1)", show=False),
+        Binding("pagedown,ctrl+d", "scroll(6)", show=False),
+        Binding("pageup,ctrl+u", "scroll(-6)", show=False),
         Binding("enter", "confirm", show=False),
         Binding("A", "arm", show=False),
         Binding("e", "target", show=False),
@@ -92,6 +97,9 @@ class PlanScreen(Overlay):
         if why and not view.is_computing and view.account in frame.snapshot.accounts:
             self._view = view = replace(view, is_computing=True)
             self._compute()
+        body, room = self.query_one(VerticalScroll), max(2, self.app.size.height - _AROUND)
+        if body.styles.max_height is None or body.styles.max_height.value != room:
+            body.styles.max_height = room
         self.query_one(SectionRule).model = present_plan.title(frame, view)
         self.query_one(PlanCompare).model = present_plan.table(frame, view)
         self.query_one(ConfirmLine).model = present_plan.confirm(frame, view)
@@ -107,6 +115,10 @@ class PlanScreen(Overlay):
         count = len(self._view.plan.options) if self._view.plan is not None else 0
         if count:
             self._change(chosen=(self._view.chosen + step) % count)
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the alternatives where the terminal is too low for them."""
+        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def action_again(self) -> None:
         """Reconcile when something is unknown, else read and compute again."""

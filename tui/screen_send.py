@@ -92,7 +92,7 @@ class StandingScreen(Overlay):
         about = ((Cell(said, Tone.TEXT),),) if said else ()
         head: Line
         if self._why:
-            head = (Cell("NOT SENT", Tone.WARN), Cell(f"  {self._why}", Tone.STRONG))
+            head = (Cell("NOT SENT", Tone.WARN), Cell(f"  {present_plan.hushed(frame, self._why)}", Tone.STRONG))
         elif self._left is None:
             head = (Cell("computing the standing plan", Tone.STRONG),)
         else:
@@ -126,7 +126,7 @@ class SendScreen(Overlay):
         """Show how far it is."""
         sent = self._sent
         if sent.refused:
-            model = present_actions.refused(sent.refused)
+            model = present_actions.refused(frame, sent.refused)
         elif sent.lost:
             model = present_actions.cut_off(sent.lost)
         elif sent.action is None or (not sent.action.steps and not sent.is_over):

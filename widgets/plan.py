@@ -106,6 +106,8 @@ def table_lines(model: PlanTable, width: int) -> list[Spans]:
     """Return the comparison as lines of `width` cells."""
     if model.said:
         return [line for said in model.said for line in _wrapped(said, width, _INDENT)]
+    if not model.heads:
+        return [fitted((), width)]
     shown = columns_for(width, len(model.heads), model.chosen)
     room = min(_MOST_COLUMN, (width - _INDENT - _LABEL) // max(1, len(shown)))
     lines = [_columns("", [model.heads[at] for at in shown], shown, model.chosen, room, width)]

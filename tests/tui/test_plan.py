@@ -276,9 +276,9 @@ def test_masked_amounts_stay_masked() -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk, rescue: HandRescue) -> None:
         await pilot.press("t", "$")
         shown = screen_text(app)
-        for figure in ("12,741", "12741", "14,000", "1,149"):
+        for figure in ("12,741", "12741", "14,000", "1,149", "0.004"):
             assert figure not in shown
-        assert "·····" in shown
+        assert "repay ····· USDC with permit" in shown
 
     run(work, armed)
 
