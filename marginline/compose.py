@@ -8,7 +8,7 @@ from functools import partial
 
 from desk.desk import Desk
 from desk.notify import Notifier
-from desk.settings import DeskSettings
+from desk.settings import DeskSettings, NotifyUrl
 from engine.accounts import Account, Kind
 from engine.alerts import AlertPolicy
 from engine.document import DocumentError, parse_portfolio
@@ -36,28 +36,34 @@ def build_desk(
     if sources is None:
         sources = tuple(build_source(account, clock) for account in config.accounts)
     urls = tuple(partial(_notify_url, config, url) for url in config.notify_urls) if with_notifications else ()
+    return Desk(
+        sources,
+        feeds,
+        desk_settings(config, assets=assets, notify_urls=urls),
+        history=_history(feeds),
+        notifier=Notifier(urls) if urls else None,
+        clock=clock,
+    )
+
+
+def desk_settings(
+    config: Config, *, assets: frozenset[str] = frozenset(), notify_urls: tuple[NotifyUrl, ...] = ()
+) -> DeskSettings:
+    """Return how a desk judges the configured accounts, and when it calls something stale."""
     cooldown = config.cooldown_s
-    settings = DeskSettings(
+    return DeskSettings(
         ladders=config.ladders,
         account_ladders=account_ladders(config),
         venues=config.venues,
         stables=config.stables,
         assets=assets,
         alerts=AlertPolicy() if cooldown is None else AlertPolicy(cooldown_ns=cooldown * 1_000_000_000),
-        notify_urls=urls,
+        notify_urls=notify_urls,
         price_stale_after_s={
             venue: options.stale_after_s
             for venue, options in config.venue_options.items()
             if options.stale_after_s is not None
         },
-    )
-    return Desk(
-        sources,
-        feeds,
-        settings,
-        history=_history(feeds),
-        notifier=Notifier(urls) if urls else None,
-        clock=clock,
     )
 
 
