@@ -17,6 +17,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from desk.snapshot import Snapshot
+from providers.errors import AppError
 from tui import environment, themes
 from tui.desk_like import DeskLike
 from tui.screen_main import MainScreen
@@ -123,6 +124,8 @@ class DashboardApp(App[str]):
         """Start the desk and the painting; leave cleanly on the signals that end a session."""
         self._watch_desk()
         self._paint_for_ever()
+        if self._rescue_desk is not None:
+            self._keep_rescues(self._rescue_desk)
         self.call_after_refresh(environment.first_frame_is_out)
         if not self.is_headless:
             loop = asyncio.get_running_loop()
@@ -139,6 +142,13 @@ class DashboardApp(App[str]):
         while True:
             await asyncio.sleep(self.session.pause_s)
             self.paint()
+
+    @work(exclusive=True, group="readiness", exit_on_error=False)
+    async def _keep_rescues(self, rescue: "RescueDesk") -> None:
+        try:
+            await rescue.run()
+        except AppError as error:
+            self.say(f"rescues: {error}")
 
     def _end(self, number: int) -> None:
         self.exit(return_code=128 + number)
@@ -356,6 +366,17 @@ class DashboardApp(App[str]):
             self._driver.repaint()
         else:
             self.refresh(layout=True)
+
+    def action_command_palette(self) -> None:
+        """Open the palette, with a cursor that does not blink: nothing here moves by itself."""
+        super().action_command_palette()
+        self.call_after_refresh(self._stop_blinking)
+
+    def _stop_blinking(self) -> None:
+        from textual.widgets import Input
+
+        for field in self.screen.query(Input):
+            field.cursor_blink = False
 
     def action_help(self) -> None:
         """Show every key."""
