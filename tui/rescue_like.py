@@ -16,6 +16,9 @@ class RescueDesk(Protocol):
     Its clock is the desk's: `armed_until_ns` and `Plan.made_at_ns` compare with `Snapshot.taken_at_ns`.
     """
 
+    async def run(self) -> None:
+        """Keep readiness fresh until cancelled, then disarm and close; starts once the desk has something to show."""
+
     @property
     def armed_until_ns(self) -> int | None:
         """Return when arming ends, `None` when not armed."""

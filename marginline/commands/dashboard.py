@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tui import environment
 if TYPE_CHECKING:
     from desk.desk import Desk
     from marginline.config import Config
+    from tui.rescue_like import RescueDesk
     from tui.view import UiSettings
 
 THEMES = ("deep", "light", "contrast", "cvd", "ansi", "mono")
@@ -38,14 +40,14 @@ def open_demo(scenario: str, seed: int, speed: float, look: Look) -> int:
     from providers.simulated import STABLE_ASSETS, SimulatedMarket
 
     market = SimulatedMarket(scenario, seed, speed)
-    feeds = market.feeds()
+    feeds, sources = market.feeds(), market.sources()
     settings = DeskSettings(
         venues=tuple(feed.venue for feed in feeds), stables=frozenset(STABLE_ASSETS), simulated=scenario
     )
-    desk = Desk(
-        market.sources(), feeds, settings, history=market.history, clock=market.now_ns, past=market.past_readings()
-    )
-    return _show(desk, look, None, simulated=scenario)
+    desk = Desk(sources, feeds, settings, history=market.history, clock=market.now_ns, past=market.past_readings())
+    from marginline.rescue_screen import demo_rescue
+
+    return _show(desk, look, None, simulated=scenario, rescue=demo_rescue(desk, market, sources, settings))
 
 
 def open_dashboard(path: Path | None, look: Look | None = None) -> int:
@@ -58,10 +60,13 @@ def open_dashboard(path: Path | None, look: Look | None = None) -> int:
         return _first_run(chosen, look)
     environment.prepare()
     from marginline.commands.setup import read_config
-    from marginline.compose import build_desk
+    from marginline.compose import build_desk, build_source
+    from marginline.rescue_screen import config_rescue
 
     config = read_config(chosen)
-    return _show(build_desk(config, with_notifications=True), look, config)
+    sources = tuple(build_source(account, time.time_ns) for account in config.accounts)
+    desk = build_desk(config, with_notifications=True, sources=sources)
+    return _show(desk, look, config, rescue=config_rescue(desk, config, sources))
 
 
 def _first_run(missing: Path, look: Look) -> int:
@@ -86,19 +91,21 @@ def _first_run(missing: Path, look: Look) -> int:
             return Exit.OK
 
 
-def _show(desk: "Desk", look: Look, config: "Config | None", *, simulated: str = "") -> int:
+def _show(
+    desk: "Desk", look: Look, config: "Config | None", *, simulated: str = "", rescue: "RescueDesk | None" = None
+) -> int:
     if not _has_terminal():
         raise ConfigError(
             "the dashboard needs a terminal on stdin, stdout and stderr; for scripts use `marginline status`"
         )
-    _run(desk, _settings(look, config, simulated=simulated))
+    _run(desk, _settings(look, config, simulated=simulated), rescue)
     return Exit.OK
 
 
-def _run(desk: "Desk", settings: "UiSettings") -> str | None:
+def _run(desk: "Desk", settings: "UiSettings", rescue: "RescueDesk | None" = None) -> str | None:
     from tui.app import DashboardApp
 
-    app = DashboardApp(desk, settings=settings)
+    app = DashboardApp(desk, settings=settings, rescue=rescue)
     asked = app.run(mouse=settings.mouse)
     if app.return_code:
         raise SystemExit(app.return_code)

@@ -140,6 +140,9 @@ class HandRescue:
         self.disarmed = 0
         self.reconciled: list[str | None] = []
 
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
     async def plan_for(self, account: str, target: Target | None = None) -> Plan:
         self.planned.append((account, target))
         await self.may_plan.wait()
