@@ -28,6 +28,7 @@ INFO = ProviderInfo(
     "Hyperliquid perpetuals",
     kinds=frozenset({Kind.PERP}),
     reads=("positions", "margin tiers", "funding", "venue liquidation price"),
+    rescues=("add-margin",),
     required=frozenset({"address"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
 )

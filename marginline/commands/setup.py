@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ def config_show(path: Path | None, *, as_json: bool) -> Exit:
         "prices": {"venues": list(config.venues), "stables": sorted(config.stables)},
         "alerts": {**ladders, "cooldown_s": config.cooldown_s},
         "notify": {"urls": list(config.notify_urls)},
+        "limits": {
+            "max_topup_usd": _amount(config.limits.max_topup_usd),
+            "max_per_day_usd": _amount(config.limits.max_per_day_usd),
+            "arm_minutes": config.limits.arm_minutes,
+        },
+        "journal": {"path": str(config.journal_path())},
     }
     if as_json:
         put_json({"schema": "marginline.config/1", **shown})
@@ -62,6 +69,8 @@ def config_show(path: Path | None, *, as_json: bool) -> Exit:
     for name, ladder in ladders.items():
         put(f"[alerts.{name}] {ladder}")
     put(f"[notify] urls = {', '.join(config.notify_urls) or 'none'}")
+    put(f"[limits] {shown['limits']}")
+    put(f"[journal] path = {shown['journal']['path']}")
     return Exit.OK
 
 
@@ -78,10 +87,17 @@ def _account(account: AccountConfig) -> dict[str, Any]:
         "rest_url": account.rest_url,
         "ws_url": account.ws_url,
         "signer": account.signer,
+        "submit_rpc_url": account.submit_rpc_url,
+        "submit_fallback": account.submit_fallback or None,
+        "max_topup_usd": _amount(account.max_topup_usd),
         "key": account.key,
         "secret": account.secret,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _ladder(config: Config, kind: Kind) -> dict[str, list[str]]:

@@ -46,6 +46,7 @@ INFO = ProviderInfo(
     title="Aave v3 (3.0 to 3.7) and Spark Lend",
     kinds=frozenset({Kind.LOAN}),
     reads=("collateral", "debt", "thresholds", "eMode", "oracle sources"),
+    rescues=("supply", "repay"),
     required=frozenset({"address", "rpc_url"}),
     settings=frozenset(
         {"chain", "chain_id", "market", "addresses_provider", "poll_s", "stale_after_s", "tls_ca", "oracles"}
