@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -123,6 +122,7 @@ def demo_rescue(
     """Return rescues in the simulated market: a signer without a key, a journal that goes with the program."""
 
     async def build() -> Parts:
+        import tempfile
         from decimal import Decimal
 
         from desk.executor import Executor
@@ -169,9 +169,8 @@ def config_rescue(desk: "Desk", config: "Config", sources: "Sequence[PositionSou
         import time
 
         from desk.executor import Executor
-        from desk.settings import DeskSettings
         from desk.standing import StandingPlans
-        from marginline.compose import account_ladders
+        from marginline.compose import desk_settings
         from marginline.rescue import build_tools, limits_of, open_journal
 
         tools = await build_tools(config, [account.name for account in signing])
@@ -186,7 +185,7 @@ def config_rescue(desk: "Desk", config: "Config", sources: "Sequence[PositionSou
             on_reading=desk.take_reading,
         )
         _show_changes(desk, executor)
-        settings = DeskSettings(ladders=config.ladders, account_ladders=account_ladders(config))
+        settings = desk_settings(config)
         standing = StandingPlans(settings, tools.rescuers, tools.rescuers, executor, desk.show_readiness, time.time_ns)
         return Parts(executor, standing, tools.aclose)
 
