@@ -44,3 +44,13 @@ def assert_framed(picture: Picture, rows: int, names: Sequence[str] = ()) -> Non
     assert not strange, f"{strange} in\n{shown}"
     for name in names:
         assert name in picture, shown
+
+
+def at_home(picture: Picture) -> bool:
+    """Return whether the main screen is shown with nothing over it."""
+    return (
+        len(picture.lines) > 4
+        and picture.lines[3].lstrip().startswith("ACCOUNT")
+        and picture.lines[-1].endswith("? help")
+        and "esc back" not in picture
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal.programs import assert_framed, command
+from tests.terminal.programs import assert_framed, at_home, command
 from tests.terminal.tmux import Picture, Terminal
 
 HOSTILE = {
@@ -72,7 +72,7 @@ def shown(folder: Path, path: Path) -> Picture:
         if picture.is_alternate:
             for key in ("j", "Enter", "Escape", "3", "4", "5", "1"):
                 terminal.press(key)
-            terminal.wait_for(lambda it: "ACCOUNT" in it and "z zoom" in it)
+            terminal.wait_for(at_home)
             assert len(terminal.picture().lines) == 40
             terminal.press("q")
             terminal.wait_for("code=0")

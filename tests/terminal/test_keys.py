@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.terminal.programs import SIZES, assert_framed, running
+from tests.terminal.programs import SIZES, assert_framed, at_home, running
 from tests.terminal.tmux import Picture, Terminal
 
 SMALL = SIZES[0]
@@ -33,10 +33,6 @@ def press(terminal: Terminal, key: str, fact: str | Callable[[Picture], bool]) -
     """Press one key and wait for its effect."""
     terminal.press(key)
     return terminal.wait_for(fact)
-
-
-def at_home(picture: Picture) -> bool:
-    return "ACCOUNT" in picture and "z zoom" in picture and "filter:" not in picture
 
 
 def moving_keys_move_the_cursor(demo: Terminal) -> None:

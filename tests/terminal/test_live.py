@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.hyperliquid_server import HyperliquidServer, hyperliquid_server
 from tests.marginline.test_readers import CLEARINGHOUSE, META, config, serve_account
-from tests.terminal.programs import assert_framed, command
+from tests.terminal.programs import assert_framed, at_home, command
 from tests.terminal.tmux import Picture, Terminal
 from tests.venues import VenueServer
 
@@ -119,7 +119,7 @@ def test_it_answers_keys_and_shows_the_last_price_of_ten_thousand_ticks_a_second
         clock = (await stage.see(lambda it: it.lines[0].endswith("UTC"))).lines[0][-12:]
         await stage.see(lambda it: it.lines[0][-12:] != clock)
         stage.terminal.press("1")
-        await stage.see("z zoom")
+        await stage.see(at_home)
         assert not flooding.done()
         await flooding
         await stage.one.push("ETH", "2601.0", "2601.2")

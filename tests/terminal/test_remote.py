@@ -11,7 +11,7 @@ import pytest
 from tests.marginline.command import MARGINLINE
 from tests.terminal.programs import SIZES, assert_framed
 from tests.terminal.sshd import Sshd
-from tests.terminal.tmux import Terminal
+from tests.terminal.tmux import PROMPT, Terminal
 
 _COLOURED = re.compile(r"\x1b\[[\d;]*\b(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[\d;]*)?m")
 
@@ -57,7 +57,7 @@ def test_a_link_that_is_cut_ends_the_dashboard_at_the_other_end(sshd: Sshd) -> N
         terminal.wait_for("esc back")
         terminal.press("Enter")
         terminal.type("~.")  # ssh's own escape: drop the connection, as a dead network does
-        terminal.wait_for("code=255")
+        terminal.wait_for(PROMPT)
         terminal.wait_for(lambda _: not _running("--seed 4711"))
 
 
