@@ -333,7 +333,7 @@ class DashboardApp(App[str]):
     def action_refresh_desk(self) -> None:
         """Read every account again now, and what became of a rescue whose outcome is unknown."""
         self._desk.refresh()
-        if self.rescues is not None and any(action.is_open for action in self._desk.snapshot.actions):
+        if any(action.is_open for action in self._desk.snapshot.actions) and self.rescues is not None:
             self.rescues.reconcile()
 
     def action_copy_line(self) -> None:
