@@ -63,6 +63,44 @@ async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
     return found
 
 
+RESCUE = (
+    ("plan-120x40", "enter sends", ("t",)),
+    ("progress-120x40", "step 1 of", ("enter",)),
+    ("rescued-120x40", "CONFIRMED", ()),
+    ("countdown-120x40", "SENDS IN 3", ("escape", "j", "T")),
+    ("history-120x40", "newest first", ("escape", "6")),
+)
+"""Pictures of one rescue in the demo, in order: the name, the words to wait for, the keys that lead there."""
+
+
+async def picture_rescue() -> None:
+    """Arm, plan, send and look back in the live demo, and write a picture of each."""
+    from marginline.rescue_screen import demo_rescue
+    from tui.app import DashboardApp
+    from tui.export import screen_svg, screen_text
+    from tui.view import UiSettings
+
+    market = SimulatedMarket("calm", seed=7, speed=1.0, start_ns=START_NS)
+    feeds, sources = market.feeds(), market.sources()
+    venues = tuple(feed.venue for feed in feeds)
+    settings = DeskSettings(venues=venues, stables=frozenset(STABLE_ASSETS), simulated="calm")
+    past = market.past_readings()
+    desk = Desk(sources, feeds, settings, history=market.history, clock=market.now_ns, past=past)
+    rescue = demo_rescue(desk, market, sources, settings)
+    app = DashboardApp(desk, settings=UiSettings(simulated="calm", countdown_s=3_000), rescue=rescue)
+    async with app.run_test(size=(120, 40)) as pilot, asyncio.timeout(120):
+        while desk.snapshot.readiness.get("main") != "ready":
+            await pilot.pause(0.1)
+        await pilot.press("A", *"arm", "enter")
+        while rescue.armed_until_ns is None:
+            await pilot.pause(0.1)
+        for name, words, keys in RESCUE:
+            await pilot.press(*keys)
+            while words not in screen_text(app):
+                await pilot.pause(0.02)
+            (FOLDER / f"{name}.svg").write_text(screen_svg(app), encoding="utf-8")
+
+
 def main() -> None:
     """Write every picture."""
     environment.prepare()
@@ -77,6 +115,7 @@ def main() -> None:
         settings = UiSettings(simulated=picture.scenario)
         svg = render_svg(seen[key], picture.size, picture.theme, picture.keys, settings)
         (FOLDER / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
+    asyncio.run(picture_rescue())
 
 
 if __name__ == "__main__":

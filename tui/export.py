@@ -55,7 +55,7 @@ def render_svg(
     """Return an SVG of the dashboard after `keys` were pressed; `size` is (width, height) in cells."""
 
     async def picture(app: DashboardApp) -> str:
-        return _TEXT_ELEMENT.sub(_without_margin, app.export_screenshot(title="marginline"))
+        return screen_svg(app)
 
     return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture))
 
@@ -73,6 +73,11 @@ def render_text(
         return screen_text(app)
 
     return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture))
+
+
+def screen_svg(app: DashboardApp) -> str:
+    """Return what stands on the screen of a running app as SVG."""
+    return _TEXT_ELEMENT.sub(_without_margin, app.export_screenshot(title="marginline"))
 
 
 def screen_text(app: DashboardApp) -> str:
