@@ -98,11 +98,11 @@ def _show(
         raise ConfigError(
             "the dashboard needs a terminal on stdin, stdout and stderr; for scripts use `marginline status`"
         )
-    _run(desk, _settings(look, config, simulated=simulated), rescue)
+    _run(desk, _settings(look, config, simulated=simulated), rescue=rescue)
     return Exit.OK
 
 
-def _run(desk: "Desk", settings: "UiSettings", rescue: "RescueDesk | None" = None) -> str | None:
+def _run(desk: "Desk", settings: "UiSettings", *, rescue: "RescueDesk | None" = None) -> str | None:
     from tui.app import DashboardApp
 
     app = DashboardApp(desk, settings=settings, rescue=rescue)

@@ -38,7 +38,7 @@ def frame(desk, settings, **rest):
     from tui.app import DashboardApp
 
     async def play():
-        app = DashboardApp(desk, settings=settings)
+        app = DashboardApp(desk, settings=settings, **rest)
         async with app.run_test(size=(120, 40)) as pilot:
             async with asyncio.timeout(20):
                 while "kraken-fut" not in app.session.frame.order:
