@@ -14,12 +14,15 @@ POINTS = 8
 
 
 def _killed(house: House, gate: Gate, stop_at: int, passes: bool) -> None:
-    """Run a topup and kill it when its request number `stop_at` stays without an answer."""
+    """Run a topup and kill it when its request number `stop_at` stays without an answer; it may end before."""
     gate.requests, gate.stop_at, gate.passes = 0, stop_at, passes
     gate.reached.clear()
     process = house.start(*WANT)
     try:
-        assert gate.reached.wait(60), process.communicate(timeout=5)
+        while not gate.reached.wait(0.05):
+            if process.poll() is not None:
+                assert process.returncode == 0, process.communicate(timeout=5)
+                break
     finally:
         process.kill()
         process.communicate(timeout=10)
@@ -59,7 +62,7 @@ def test_whatever_moment_it_dies_the_next_start_knows(house36: House, passes: bo
         house36.give("USDC", 10_000)
         count = _requests(house36, gate)
         seen = set()
-        for stop_at in sorted(dice.sample(range(2, count + 1), min(POINTS, count - 1))):
+        for stop_at in sorted([*dice.sample(range(2, count), POINTS - 1), count]):
             mark = house36.market.anvil.snapshot()
             before, gate.raw = house36.sent(), []
             _killed(house36, gate, stop_at, passes)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.chain.node import Tx
 from tests.marginline.command import Done
 from tests.rescue.house import OWNER, PASSWORD, RESCUER, House
 
@@ -110,8 +111,8 @@ def test_an_exported_plan_is_what_the_pool_takes_from_another_machine(house: Hou
     document = json.loads(file.read_text())
     assert document["schema"] == "marginline.export/1"
     for step in document["steps"]:
-        call = {key: step["payload"][key] for key in ("from", "to", "data", "value", "gas")}
-        house.market.anvil.rpc.call("eth_sendTransaction", call)
+        payload = step["payload"]
+        house.market.anvil.send(Tx(payload["from"], payload["to"], payload["data"], int(payload["value"], 16)))
     assert Decimal("1.8") <= house.health < Decimal("1.8") * NEAR
 
 
