@@ -78,8 +78,8 @@ def test_a_terminal_that_is_too_small_shows_what_fits() -> None:
 
 def test_the_screen_needs_a_terminal_on_every_stream() -> None:
     with Terminal(80, 24) as terminal:
-        for redirected in ("</dev/null", "2>/dev/null", ">/dev/null"):
-            terminal.run(f"clear; {MARGINLINE} demo {redirected}; echo code=$?")
-            picture = terminal.wait_for("code=2")
+        for number, redirected in enumerate(("</dev/null", "2>/dev/null", ">/dev/null")):
+            terminal.run(f"clear; {MARGINLINE} demo {redirected}; echo run{number} code=$?")
+            picture = terminal.wait_for(f"run{number} code=2")
             assert not picture.is_alternate
             assert ("stdin, stdout and stderr" in picture) is (redirected != "2>/dev/null")
