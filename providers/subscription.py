@@ -1,12 +1,13 @@
 """What a stream is asked for, and what a frame may say about the link that carries it."""
 
-from engine.record import record
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
+
+from engine.record import record
 
 T = TypeVar("T")
 
@@ -70,5 +71,5 @@ class Subscription(Generic[T]):
     max_age_s: float = 23 * 3600.0
     connect_timeout_s: float = 10.0
     backlog: int = 64
-    backoff: Backoff = Backoff()
+    backoff: Backoff = field(default_factory=Backoff)
     clock: Callable[[], int] = time.time_ns
