@@ -104,7 +104,8 @@ def section(actions: tuple[ActionState, ...], problem: str, *, is_focused: bool)
     """Return the title of the history: how many, or why it can't be read."""
     if problem:
         return Section("history", problem, is_focused)
-    return Section("history", f"{len(actions)} actions, newest first" if actions else "no actions", is_focused)
+    count = f"{len(actions)} action{'' if len(actions) == 1 else 's'}, newest first"
+    return Section("history", count if actions else "no actions", is_focused)
 
 
 def rows(frame: Frame, actions: tuple[ActionState, ...], nothing: str) -> Alerts:

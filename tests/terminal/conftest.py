@@ -22,7 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.terminal)
 
 
-def _need(reason: str | None) -> None:
+def need(reason: str | None) -> None:
+    """Skip with `reason`, or fail where this machine is meant to have everything; `None` is no reason."""
     if reason is None:
         return
     if os.environ.get("MARGINLINE_REQUIRE_SYSTEM") == "1":
@@ -33,12 +34,12 @@ def _need(reason: str | None) -> None:
 @pytest.fixture(autouse=True)
 def tmux() -> None:
     """Every test here needs tmux."""
-    _need(None if shutil.which("tmux") else "tmux is not installed")
+    need(None if shutil.which("tmux") else "tmux is not installed")
 
 
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[Sshd]:
     """A running sshd on a loopback port, for this user alone."""
-    _need(sshd_missing())
+    need(sshd_missing())
     with Sshd() as running:
         yield running
