@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desk.desk import Desk
@@ -73,8 +73,8 @@ RESCUE = (
 """Pictures of one rescue in the demo, in order: the name, the words to wait for, the keys that lead there."""
 
 
-async def picture_rescue() -> None:
-    """Arm, plan, send and look back in the live demo, and write a picture of each."""
+async def picture_rescue() -> Snapshot:
+    """Arm, plan, send and look back in the live demo; write a picture of each and return the last snapshot."""
     from marginline.rescue_screen import demo_rescue
     from tui.app import DashboardApp
     from tui.export import screen_svg, screen_text
@@ -91,7 +91,10 @@ async def picture_rescue() -> None:
     async with app.run_test(size=(120, 40)) as pilot, asyncio.timeout(120):
         while desk.snapshot.readiness.get("main") != "ready":
             await pilot.pause(0.1)
-        await pilot.press("A", *"arm", "enter")
+        await pilot.press("A")
+        await pilot.pause()
+        (FOLDER / "arm-120x40.svg").write_text(screen_svg(app), encoding="utf-8")
+        await pilot.press(*"arm", "enter")
         while rescue.armed_until_ns is None:
             await pilot.pause(0.1)
         for name, words, keys in RESCUE:
@@ -99,6 +102,20 @@ async def picture_rescue() -> None:
             while words not in screen_text(app):
                 await pilot.pause(0.02)
             (FOLDER / f"{name}.svg").write_text(screen_svg(app), encoding="utf-8")
+        return desk.snapshot
+
+
+def unknown_outcome(done: Snapshot) -> str:
+    """Return the main screen as it would stand had nobody seen the last rescue land; the market never lets that be."""
+    from desk.actions import Stage, StepFate
+    from tui.export import render_svg
+    from tui.view import UiSettings
+
+    action = done.actions[0]
+    steps = tuple(replace(step, fate=StepFate.UNKNOWN, evidence="") for step in action.steps)
+    lost = replace(action, stage=Stage.UNKNOWN, steps=steps, evidence="no node shows it yet", health_after=None)
+    settings = UiSettings(simulated="calm", has_rescue=True)
+    return render_svg(replace(done, actions=(lost,)), (120, 40), settings=settings)
 
 
 def main() -> None:
@@ -115,7 +132,8 @@ def main() -> None:
         settings = UiSettings(simulated=picture.scenario)
         svg = render_svg(seen[key], picture.size, picture.theme, picture.keys, settings)
         (FOLDER / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
-    asyncio.run(picture_rescue())
+    done = asyncio.run(picture_rescue())
+    (FOLDER / "unknown-120x40.svg").write_text(unknown_outcome(done), encoding="utf-8")
 
 
 if __name__ == "__main__":
