@@ -110,6 +110,7 @@ def demo(
 @app.command()
 def dashboard(
     config: ConfigOption = None,
+    arm: Annotated[bool, typer.Option("--arm", help="Ask at once for the word and password that arm rescues.")] = False,
     theme: ThemeOption = None,
     ascii_only: AsciiOption = None,
     mask: MaskOption = None,
@@ -117,16 +118,17 @@ def dashboard(
     fps: FpsOption = None,
     low_bandwidth: LowBandwidthOption = False,
 ) -> None:
-    """Open the dashboard on the configured accounts, read-only.
+    """Open the dashboard on the configured accounts; read-only until it is armed.
 
     \b
     Examples:
         marginline dashboard
         marginline dashboard --config desk.toml --theme light
+        marginline dashboard --arm
     """
     from marginline.commands.dashboard import Look, open_dashboard
 
-    raise typer.Exit(open_dashboard(config, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth)))
+    raise typer.Exit(open_dashboard(config, Look(theme, ascii_only, mask, mouse, fps, low_bandwidth, arm)))
 
 
 @app.command()

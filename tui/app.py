@@ -127,6 +127,8 @@ class DashboardApp(App[str]):
         if self._rescue_desk is not None:
             self._keep_rescues(self._rescue_desk)
         self.call_after_refresh(environment.first_frame_is_out)
+        if self.settings.arms_at_start:
+            self.call_after_refresh(self.action_rescue, "open_arming")
         if not self.is_headless:
             loop = asyncio.get_running_loop()
             for number in _ENDING:

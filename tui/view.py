@@ -29,6 +29,7 @@ class UiSettings:
     the market is not real. `config_note` is the closing line of the first-run screen. `is_live` says that snapshots
     must keep coming, so that silence is reported; `expects_accounts` is false when nothing is configured at all.
     `has_rescue` says that someone here can carry out rescues; `countdown_s` is how long their one key waits.
+    `arms_at_start` asks for the arming word at once.
     `ladders` are those of the desk, for chart thresholds.
     """
 
@@ -46,6 +47,7 @@ class UiSettings:
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
     account_ladders: Mapping[str, Ladder] = field(default_factory=dict)
     has_rescue: bool = False
+    arms_at_start: bool = False
     countdown_s: float = 3.0
 
     def ladder_of(self, account: Account, source: str) -> Ladder:

@@ -30,6 +30,7 @@ class Look:
     mouse: bool | None = None
     fps: int | None = None
     low_bandwidth: bool = False
+    arm: bool = False
 
 
 def open_demo(scenario: str, seed: int, speed: float, look: Look) -> int:
@@ -66,7 +67,12 @@ def open_dashboard(path: Path | None, look: Look | None = None) -> int:
     config = read_config(chosen)
     sources = tuple(build_source(account, time.time_ns) for account in config.accounts)
     desk = build_desk(config, with_notifications=True, sources=sources)
-    return _show(desk, look, config, rescue=config_rescue(desk, config, sources))
+    rescue = config_rescue(desk, config, sources)
+    if look.arm and rescue is None:
+        raise ConfigError(
+            f"{config.path}: --arm: no account has a signer; add one, see `marginline signers add --help`"
+        )
+    return _show(desk, look, config, rescue=rescue)
 
 
 def _first_run(missing: Path, look: Look) -> int:
@@ -136,6 +142,7 @@ def _settings(
         simulated=simulated,
         config_note=config_note,
         expects_accounts=expects_accounts,
+        arms_at_start=look.arm,
     )
     if config is None:
         return settings

@@ -71,3 +71,18 @@ def test_esc_stops_the_countdown_and_nothing_is_sent(house: House, screen: Termi
     screen.press("6")
     screen.wait_for("no action", PATIENCE_S)
     assert house.sent(OWNER.address) == sent
+
+
+def test_arming_can_be_asked_for_at_the_start(house36: House) -> None:
+    need(None if shutil.which("tmux") else "tmux is not installed")
+    with running("dashboard", "--arm", "--config", house36.config, until="type arm", **KEYS) as terminal:
+        terminal.type("arm")
+        terminal.press("Enter")
+        terminal.wait_for("ARMED")
+
+
+def test_arming_without_a_signer_is_refused_before_the_screen_opens(house36: House) -> None:
+    house36.settings = {}
+    done = house36.run("dashboard", "--arm")
+    assert done.code == 2
+    assert "no account has a signer" in done.err
