@@ -164,10 +164,12 @@ def ctrl_l_sends_every_cell_again(demo: Terminal) -> None:
     demo.wait_for(lambda _: b"freeze" in demo.raw.read_bytes()[before:])
 
 
+IN_HELP = ("esc closes this", "ctrl+d ctrl+u", "1 accounts", "5 feeds", "n N", "ctrl+l", "ctrl+p or :", "ctrl+c twice")
+
+
 def both_help_keys_name_every_key(demo: Terminal) -> None:
     for key in ("?", "F1"):
-        named = ("ctrl+d ctrl+u", "1 accounts", "5 feeds", "n N", "ctrl+l", "ctrl+p or :", "ctrl+c twice")
-        picture = press(demo, key, lambda shown: all(words in shown for words in ("esc closes this", *named)))
+        picture = press(demo, key, lambda shown: all(words in shown for words in IN_HELP))
         assert picture.widest <= demo.columns
         press(demo, "Escape", at_home)
 
