@@ -5,8 +5,6 @@ market), thresholds in basis points, indexes and rates in ray. `account_data` eq
 last digit at the same block and timestamp. Source: GenericLogic of aave-v3-core 1.19 and aave-v3-origin 3.1 to 3.7.
 """
 
-from collections.abc import Mapping
-
 from engine.aave_math import (
     AaveVersion,
     compounded_interest_ray,
@@ -214,11 +212,6 @@ def account_data_at(version: AaveVersion, user_legs: tuple[AaveLeg, ...], prices
         health = wad_div(percent_mul(collateral, threshold), debt) if debt else NO_DEBT
         borrowable = percent_mul(collateral, ltv)
     return AaveAccountData(collateral, debt, max(borrowable - debt, 0), threshold, ltv, health)
-
-
-def moved_prices(user_legs: tuple[AaveLeg, ...], moved: Mapping[str, int]) -> list[int]:
-    """Return one price per leg, with those of `moved` (oracle base units, by asset) replaced."""
-    return [moved.get(leg.reserve.asset, leg.price) for leg in user_legs]
 
 
 def _leg(user: AaveUser, holding: AaveHolding) -> AaveLeg:

@@ -24,7 +24,7 @@ def guarded(work: Callable[[], int]) -> int:
     except AppError as error:
         say(f"marginline: {error}")
         return exit_of(error)
-    except Exception as error:
+    except Exception as error:  # the last line: an unforeseen fault is shown whole, and as ours
         import traceback
 
         logger.debug("internal error", exc_info=True)

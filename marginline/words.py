@@ -71,10 +71,7 @@ def _account_row(assessment: Assessment) -> tuple[str, ...]:
         falls = nearest.direction is Direction.DOWN
         price = numbers.liquidation_price(nearest.price, numbers.price_places(nearest.price), falls=falls)
         distance = numbers.distance(nearest.distance, falls=falls)
-    return (
-        severity,
-        assessment.name,
-        assessment.kind.value,
+    figures: tuple[str, ...] = (
         numbers.health(assessment.health_factor),
         numbers.health(market),
         numbers.health(upcoming.health_factor if upcoming else None) if has_next else "",
@@ -84,6 +81,9 @@ def _account_row(assessment: Assessment) -> tuple[str, ...]:
         _money(assessment.buffer),
         _money(assessment.equity),
     )
+    if assessment.severity is Severity.UNKNOWN:
+        figures = tuple(figure if figure == assessment.nearest else numbers.unvouched(figure) for figure in figures)
+    return (severity, assessment.name, assessment.kind.value, *figures)
 
 
 def _money(value: Decimal | None) -> str:

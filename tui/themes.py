@@ -12,8 +12,6 @@ from textual.theme import Theme
 from engine.record import record
 from widgets.tones import Tone
 
-DEFAULT_THEME = "deep"
-
 
 @record
 class Look:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 
 from desk.desk import Desk
@@ -10,6 +11,7 @@ from desk.view import assessed, source_answer
 from desk.view import status as status_of
 from engine.answers import envelope
 from engine.assessment import Severity
+from engine.oracle import divergence_in_thresholds
 from engine.rendering import rounded
 from marginline.commands.risk import put_assessed
 from marginline.commands.setup import read_config
@@ -50,8 +52,9 @@ def check(path: Path | None, *, fail_at: Severity, as_nagios: bool, as_json: boo
     reasons = [*(f"{name} unknown: {_why_unread(snapshot, name)}" for name in unread), *reasons]
     if as_nagios:
         number, word = nagios(code)
-        put(f"MARGINLINE {word} - {reasons[0] if reasons else 'no account'} | {_performance(snapshot)}")
-        for reason in reasons[1:]:
+        words = [reason.replace("|", "/") for reason in reasons]  # a bar would begin the performance data
+        put(f"MARGINLINE {word} - {words[0] if words else 'no account'} | {_performance(snapshot)}")
+        for reason in words[1:]:
             put(reason)
         return number
     if as_json:
@@ -76,16 +79,23 @@ def check(path: Path | None, *, fail_at: Severity, as_nagios: bool, as_json: boo
 
 
 def _performance(snapshot: Snapshot) -> str:
-    """Return Nagios performance data: health and distance of every account."""
+    """Return Nagios performance data, floored: health and distance of every account that owes; `U` when not known."""
     parts = []
     for name, state in snapshot.accounts.items():
         found = state.assessment
-        if found.health_factor is not None:
-            parts.append(f"'{name} health'={numbers.health(found.health_factor).lstrip('><')}")
+        if not found.has_debt:
+            continue
+        is_known = found.severity is not Severity.UNKNOWN
         nearest = found.liquidation.get(found.nearest) if found.nearest else None
-        if nearest and nearest.distance is not None:
-            parts.append(f"'{name} distance'={nearest.distance * 100:.2f}%")
+        health = found.health_factor if is_known else None
+        distance = nearest.distance if nearest and is_known else None
+        parts.append(f"'{name} health'={_datum(health, 3)}")
+        parts.append(f"'{name} distance'={_datum(None if distance is None else distance * 100, 2, '%')}")
     return " ".join(parts)
+
+
+def _datum(value: Decimal | None, places: int, unit: str = "") -> str:
+    return "U" if value is None else f"{numbers.round_exactly(value, places, ROUND_FLOOR):f}{unit}"
 
 
 def alerts(path: Path | None, *, as_json: bool, timeout_s: float) -> Exit:
@@ -210,6 +220,7 @@ def price_answer(state: AssetState, now_ns: int) -> dict[str, object]:
             "reason": state.consensus.reason or None,
         },
         "divergence_bps": rounded(state.divergence_bps),
+        "divergence_in_thresholds": rounded(_in_thresholds(state)),
         "volatility": rounded(state.price.volatility),
         "quotes": [
             {
@@ -221,6 +232,12 @@ def price_answer(state: AssetState, now_ns: int) -> dict[str, object]:
             for quote in state.price.quotes
         ],
     }
+
+
+def _in_thresholds(state: AssetState) -> Decimal | None:
+    """Return the divergence in multiples of the feed's threshold (1 = a print is due); `None` where one is unknown."""
+    oracle, market = state.price.oracle, state.consensus.price
+    return None if oracle is None or market is None else divergence_in_thresholds(market, oracle)
 
 
 def _config_or_default(path: Path | None) -> Config:

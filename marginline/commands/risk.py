@@ -4,10 +4,9 @@ import sys
 from pathlib import Path
 
 from engine.accounts import Account
-from engine.answers import assess_portfolio, risk_answer
+from engine.answers import assess_portfolio, portfolio_answer
 from engine.assessment import Assessment
 from engine.document import DocumentError, Portfolio, parse_portfolio
-from engine.totals import totals
 from marginline.exits import Exit
 from marginline.output import put_json, put_table, say
 from marginline.words import account_rows
@@ -19,11 +18,10 @@ MAX_BYTES = 64 * 1024 * 1024
 def risk(source: str, *, as_json: bool) -> Exit:
     """Assess the document in file `source` (`-` = stdin); raises `ConfigError` naming file and JSON path."""
     portfolio = read_portfolio(source)
-    assessed = assess_portfolio(portfolio)
     if as_json:
-        put_json(risk_answer(portfolio.as_of_ns, assessed, totals(assessed, portfolio.prices)))
-        return Exit.OK
-    put_assessed(assessed)
+        put_json(portfolio_answer(portfolio))
+    else:
+        put_assessed(assess_portfolio(portfolio))
     return Exit.OK
 
 
