@@ -36,8 +36,8 @@ $(VENV)/.product: pyproject.toml requirements/build.txt requirements/product.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.product requirements/dev.txt
-	$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.product requirements/dev.txt requirements/ccxt.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/dev.txt -r requirements/ccxt.txt
 	touch $@
 
 $(VENV)-bench/.installed: requirements/bench.txt
