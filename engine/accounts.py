@@ -22,10 +22,14 @@ class Kind(StrEnum):
 
 
 class MarginMode(StrEnum):
-    """Whether a perp account shares its balance among positions or backs exactly one."""
+    """What backs the positions of a perp account: all it has, one position's own margin, or a scan of the whole book.
+
+    A `PORTFOLIO` account has no single liquidation price: distances along named directions stand in for it.
+    """
 
     CROSS = "cross"
     ISOLATED = "isolated"
+    PORTFOLIO = "portfolio"
 
 
 @record
@@ -72,6 +76,14 @@ class Position:
     maintenance. `funding_rate` is the annual fraction of notional that a long pays (negative: receives); for a
     broker position it is the annual borrow fee of a short. `margin_used` is the initial margin now held by it.
     `venue_liquidation_price` is what the venue itself reports, `None` when it reports none.
+
+    Positions of one asset may have marks of their own (two contracts on it): they move together, in proportion.
+    An `inverse` contract pays in the asset itself: its face value in quote currency is constant, `quantity` is face
+    value / entry_price (signed), which makes its profit in quote currency quantity x (price - entry_price) exactly,
+    and its maintenance is asked of the face value, quantity x entry_price, at any price. `contract` is what the venue
+    calls it ("BTCUSDT"). `adl_rank` is the venue's queue for auto-deleverage, 1 (last) to 5 (first).
+    `predicted_funding_rate` is annual like `funding_rate`, of the payment due at `next_funding_ns`. `funding_paid` is
+    what has been paid since the position was opened (negative: received), in quote currency.
     """
 
     asset: str
@@ -83,6 +95,12 @@ class Position:
     funding_rate: Decimal | None = None
     margin_used: Decimal | None = None
     venue_liquidation_price: Decimal | None = None
+    inverse: bool = False
+    contract: str = ""
+    adl_rank: int | None = None
+    predicted_funding_rate: Decimal | None = None
+    next_funding_ns: int | None = None
+    funding_paid: Decimal | None = None
 
 
 class Ledger(Protocol):
@@ -109,11 +127,39 @@ class Ledger(Protocol):
 
 @record
 class VenueReport:
-    """What the venue or contract itself says of the account, kept beside our own figures for comparison."""
+    """What the venue or contract itself says of the account, kept beside our own figures for comparison.
+
+    `equity` and `maintenance_requirement` are the venue's own, in the account's quote currency, before
+    `Account.liquidation_multiple`. `status` is the venue's word for the account where it has one ("MARGIN_CALL").
+    `directions` are common moves, by name, at which the venue itself says that it liquidates (signed fractions).
+    `tolerance` is how far ours may be from theirs, as a fraction, before the account is degraded: what fees, ticks and
+    the age of marks explain at this venue.
+    """
 
     health_factor: Decimal | None = None
     equity: Decimal | None = None
     maintenance_requirement: Decimal | None = None
+    status: str = ""
+    directions: Mapping[str, Decimal] = field(default_factory=dict)
+    tolerance: Decimal = Decimal("0.01")
+
+
+@record
+class MarginCall:
+    """A broker's or venue's demand for money: `amount` in quote currency, `due_ns` its deadline (`None`: not told)."""
+
+    amount: Decimal
+    due_ns: int | None = None
+    text: str = ""
+
+
+@record
+class Session:
+    """Whether the market that moves the account is open now; the next opening and close, where they are known."""
+
+    is_open: bool
+    opens_ns: int | None = None
+    closes_ns: int | None = None
 
 
 @record
@@ -122,6 +168,14 @@ class Account:
 
     `loan` uses `collateral` and `debt`; `perp` uses `balance` (wallet balance without unrealised profit) and
     `positions`; `broker` uses `balance` (its cash, negative when borrowed), `cash_rate` and `positions`.
+    A `perp` account that also counts other coins has them as `collateral` (`liquidation_threshold` is the weight that
+    the venue gives the coin) and what it has borrowed as `debt`: both enter its equity at their own prices.
+    `extra_requirement` is maintenance that no position explains (open orders, options, loans), in quote currency; it
+    is taken as constant. `liquidation_multiple` is the equity over maintenance at which the venue takes over (1.05 for
+    a Binance unified margin ratio): health is equity / (maintenance x multiple). `order_margin` is initial margin
+    locked in open orders, `initial_requirement` what opening more would need. `trigger` is whose price liquidates
+    ("mark", "index", "oracle", "broker"), "" for the usual one of its kind. `estimated` says why its distances are
+    estimates, "" when they are exact. `margin_call` and `session` are set where a broker tells them.
     `quote` is the currency of its values. `oracles` are this account's own trigger prices and win over shared ones.
     `ledger` is present where the protocol's integer arithmetic is known. `close_factor` is the fraction of the debt
     that the first liquidation may repay. `degraded` holds reasons why figures may not be fully trusted.
@@ -146,6 +200,14 @@ class Account:
     degraded: tuple[str, ...] = ()
     venue: str = ""
     note: str = ""
+    extra_requirement: Decimal = Decimal(0)
+    liquidation_multiple: Decimal = Decimal(1)
+    order_margin: Decimal | None = None
+    initial_requirement: Decimal | None = None
+    trigger: str = ""
+    estimated: str = ""
+    margin_call: MarginCall | None = None
+    session: Session | None = None
 
     @property
     def assets(self) -> frozenset[str]:
