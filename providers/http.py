@@ -9,13 +9,15 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from engine.record import record
 from providers.budget import Budget, shared_budget
 from providers.errors import ConfigError, Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
 from providers.text import inert
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Budget", "HttpTransport", "checked_url", "decode", "is_loopback", "shared_budget", "tls_context"]
+__all__ = ["Budget", "Call", "HttpTransport", "checked_url", "decode", "is_loopback", "shared_budget", "tls_context"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _USER_AGENT = "marginline"
@@ -79,13 +81,29 @@ def decode(venue: str, place: str, raw: bytes, into: type[T]) -> T:
         raise Malformed(venue, f"{place}: {str(error)[:160]}") from error
 
 
+@record
+class Call:
+    """One request as it goes out. `query` is sent as it stands after the path, and like `content` never shown."""
+
+    method: str
+    path: str
+    query: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+
+
+Judge = Callable[[str, int, bytes], ProviderError | None]
+"""From place, HTTP status and body to the error that the venue means, `None` to leave it to the status."""
+
+
 class HttpTransport:
     """Requests to one venue. Use as `async with`, or call `aclose()`.
 
     `timeout_s` is the deadline of one attempt, all of it. A read is tried up to `attempts` times with jittered,
     doubling pauses. A pause that would exceed `patience_s`, be it the venue's `Retry-After` or our own budget, is not
     waited for: it is raised as `RateLimited` with its length. `used_header` names the reply header with the weight
-    that the venue counted in the budget's period. `transport` replaces the network in tests.
+    that the venue counted in the budget's period. `judge` reads the venue's own error codes, also in a reply with
+    HTTP 200. `transport` replaces the network in tests.
     """
 
     def __init__(
@@ -100,6 +118,7 @@ class HttpTransport:
         max_reply_bytes: int = 16 << 20,
         used_header: str | None = None,
         tls_ca: str | None = None,
+        judge: Judge | None = None,
         transport: "httpx.AsyncBaseTransport | None" = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -112,6 +131,7 @@ class HttpTransport:
         self._max_reply_bytes = max_reply_bytes
         self._used_header = used_header
         self._tls_ca = tls_ca
+        self._judge = judge
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
@@ -139,7 +159,8 @@ class HttpTransport:
         weight: float = 1,
     ) -> bytes:
         """Return the reply of a GET, which is always a read; raises `ProviderError`."""
-        return await self._request("GET", path, params, headers, None, weight, self._attempts)
+        call = Call("GET", path, urlencode(params or {}), headers or {})
+        return await self.call(lambda: call, is_read=True, weight=weight)
 
     async def post(
         self,
@@ -158,8 +179,8 @@ class HttpTransport:
         import msgspec
 
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        attempts = self._attempts if is_read else 1
-        return await self._request("POST", path, None, headers, content, weight, attempts)
+        call = Call("POST", path, headers=headers or {}, content=content)
+        return await self.call(lambda: call, is_read=is_read, weight=weight)
 
     async def get_json(
         self,
@@ -189,21 +210,18 @@ class HttpTransport:
         raw = await self.post(path, body, is_read=is_read, headers=headers, weight=weight)
         return decode(self.venue, f"POST {path}", raw, into)
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        headers: Mapping[str, str] | None,
-        content: bytes | None,
-        weight: float,
-        attempts: int,
-    ) -> bytes:
-        place = f"{method} {path}".rstrip()
+    async def call(self, make: Callable[[], Call], *, is_read: bool, weight: float = 1) -> bytes:
+        """Return the reply of the request that `make` gives, made (and so signed) anew for every attempt.
+
+        Only a read is attempted more than once; for anything else `Unreachable` means that the outcome is unknown.
+        """
+        attempts = self._attempts if is_read else 1
         for attempt in range(1, attempts + 1):
-            await self._await_budget(place, weight)
+            await self._await_budget(weight)
+            call = make()
+            place = f"{call.method} {call.path}".rstrip()
             try:
-                return await self._once(method, place, path, params, headers, content)
+                return await self._once(call, place)
             except (Unreachable, RateLimited) as error:
                 pause_s = random.uniform(0.5, 1.0) * 0.3 * 2**attempt
                 if isinstance(error, RateLimited) and error.retry_after_s is not None:
@@ -215,35 +233,28 @@ class HttpTransport:
                 await self._sleep(pause_s)
         raise ValueError(f"attempts must be at least 1, not {attempts}")
 
-    async def _await_budget(self, place: str, weight: float) -> None:
+    async def _await_budget(self, weight: float) -> None:
         if self._budget is None:
             return
         wait_s = self._budget.wait_s(weight)
         if wait_s > self._patience_s:
-            raise RateLimited(self.venue, f"{place}: request budget used up; free in {wait_s:.0f} s", wait_s)
+            raise RateLimited(self.venue, f"request budget used up; free in {wait_s:.0f} s", wait_s)
         self._budget.take(weight)
         if wait_s > 0:
             await self._sleep(wait_s)
 
-    async def _once(
-        self,
-        method: str,
-        place: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        headers: Mapping[str, str] | None,
-        content: bytes | None,
-    ) -> bytes:
+    async def _once(self, call: Call, place: str) -> bytes:
         import httpx
 
         client = self._open()
-        sent = {"User-Agent": _USER_AGENT, **(headers or {})}
-        if content is not None:
+        sent = {"User-Agent": _USER_AGENT, **call.headers}
+        if call.content is not None:
             sent.setdefault("Content-Type", "application/json")
+        url = f"{self._base_url}{call.path}{'?' if call.query else ''}{call.query}"
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
-                client.stream(method, self._base_url + path, params=params, headers=sent, content=content) as reply,
+                client.stream(call.method, url, headers=sent, content=call.content) as reply,
             ):
                 body = await self._body(reply, place)
         except TimeoutError as error:
@@ -258,6 +269,11 @@ class HttpTransport:
             used = reply.headers.get(self._used_header, "")
             if used.isascii() and used.isdigit():
                 self._budget.correct(float(used))
+        judged = None if self._judge is None else self._judge(place, reply.status_code, body)
+        if isinstance(judged, RateLimited) and judged.retry_after_s is None:
+            judged.retry_after_s = _retry_after_s(reply.headers.get("retry-after"))
+        if judged is not None:
+            raise judged
         if reply.is_success:
             return body
         raise _refusal(self.venue, place, reply.status_code, reply.headers, body)

@@ -18,6 +18,7 @@ class SignalKind(StrEnum):
     ALIVE = "alive"
     REJECTED = "rejected"
     RESTART = "restart"
+    ANSWER = "answer"
 
 
 @record
@@ -25,11 +26,13 @@ class Signal:
     """A frame's word on the link.
 
     `ALIVE`: counts as data for the watchdog. `REJECTED`: the venue refuses a subscription, `detail` says which.
-    `RESTART`: the venue asks us to reconnect.
+    `RESTART`: the venue asks us to reconnect. `ANSWER`: the venue waits for `texts` (a log-in, a heartbeat's reply);
+    it is no data for the watchdog.
     """
 
     kind: SignalKind
     detail: str = ""
+    texts: tuple[str, ...] = field(default=(), repr=False)
 
 
 @record
@@ -53,16 +56,17 @@ class Subscription(Generic[T]):
     `Malformed`. `key` names the symbol of an item, `keys` all symbols. `subscribe` is sent after connecting;
     `subscribe_singly` instead, once, if the venue rejects that as a whole. `keepalive` is a text and the seconds
     between two of them. `snapshot` fetches items of some keys by REST: of all after each connect, and of those that
-    are quiet while the others tick. `silence_after_s` is the watchdog's budget.
+    are quiet while the others tick. `silence_after_s` is the watchdog's budget. A `url` or `subscribe` that ages (a
+    listen key, a signed log-in) is a function, asked before each connection; a `ProviderError` of it is a lost link.
     """
 
     source: str
-    url: str
+    url: str | Callable[[], Awaitable[str]] = field(repr=False)
     parser: Callable[[], Callable[[bytes, int], Sequence[T | Signal]]]
     key: Callable[[T], str]
     silence_after_s: float
     keys: frozenset[str] = frozenset()
-    subscribe: Sequence[str] = ()
+    subscribe: Sequence[str] | Callable[[], Sequence[str]] = field(default=(), repr=False)
     subscribe_singly: Sequence[str] = ()
     keepalive: tuple[str, float] | None = None
     snapshot: Callable[[frozenset[str]], Awaitable[Sequence[T]]] | None = None

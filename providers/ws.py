@@ -14,7 +14,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
-from providers.errors import ConfigError, Malformed, ProviderError
+from providers.errors import ConfigError, Malformed, ProviderError, Refused
 from providers.http import is_loopback, tls_context
 from providers.mailbox import Mailbox
 from providers.ports import LinkChange, LinkState
@@ -114,10 +114,12 @@ class _Link(Generic[T]):
 
         lost = _Lost("connection ended")
         try:
-            async with self._connect() as socket:
+            url = self._sub.url if isinstance(self._sub.url, str) else await self._sub.url()
+            async with self._connect(url) as socket:
                 self._forget_connection()
+                wanted = self._sub.subscribe
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._send(socket, self._sub.subscribe))
+                    tasks.create_task(self._send(socket, wanted() if callable(wanted) else wanted))
                     tasks.create_task(self._read(socket, tasks))
                     tasks.create_task(self._watch(tasks))
                     tasks.create_task(self._reconcile(self._sub.keys, self._opened_s))
@@ -127,16 +129,17 @@ class _Link(Generic[T]):
             lost = _first(group)
         except* InvalidStatus as status:
             lost = _refused(_first(status))
-        except* ConfigError as config:
+        except* (ConfigError, Refused) as config:
             lost = _Lost(_words(_first(config)), _REFUSED_PAUSE_S)
+        except* ProviderError as provider:
+            lost = _Lost(_words(_first(provider)))
         except* (OSError, WebSocketException, ImportError) as fault:
             lost = _Lost(f"cannot connect: {_words(_first(fault))}")
         return lost
 
-    def _connect(self) -> "connect":
+    def _connect(self, url: str) -> "connect":
         from websockets.asyncio.client import connect
 
-        url = self._sub.url
         return connect(
             url,
             compression=None,
@@ -209,6 +212,8 @@ class _Link(Generic[T]):
             self._note_data()
         elif signal.kind is SignalKind.RESTART:
             raise _Lost(signal.detail or "the venue asked for a new connection")
+        elif signal.kind is SignalKind.ANSWER:
+            tasks.create_task(self._send(socket, signal.texts))
         elif self._sub.subscribe_singly and not self._sent_singly:
             self._sent_singly = True
             tasks.create_task(self._send(socket, self._sub.subscribe_singly))
