@@ -10,18 +10,17 @@ While positions are open a WebSocket brings newer states and marks, and REST rec
 lost, REST alone keeps the reading fresh.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 from engine.accounts import Kind
 from providers.errors import ConfigError
+from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
 from providers.hyperliquid_reader import Reader
-from providers.hyperliquid_watch import UserWatch
+from providers.hyperliquid_watch import Push, UserFeed
 from providers.hyperliquid_wire import VENUE
-from providers.mailbox import Mailbox
-from providers.ports import AccountOptions, LinkChange, PositionSource, ProviderInfo, Reading
+from providers.ports import AccountOptions, PositionSource, ProviderInfo
 
 INFO = ProviderInfo(
     VENUE,
@@ -45,80 +44,21 @@ def source(options: AccountOptions) -> PositionSource:
     return HyperliquidAccounts(options)
 
 
-class HyperliquidAccounts:
+class HyperliquidAccounts(FollowedAccounts[Push]):
     """Reads one user's accounts; a `providers.ports.PositionSource`. `clock` is UTC now in ns."""
 
     def __init__(self, options: AccountOptions, *, clock: Callable[[], int] = time.time_ns) -> None:
-        self._name = options.name
-        self._user = _address(options)
-        self._clock = clock
-        self._poll_s = _POLL_S if options.poll_s is None else options.poll_s
-        if not self._poll_s > 0:
-            raise ConfigError(f"{options.name}: poll_s must be above 0")
-        self._stale_after_s = options.stale_after_s or max(3 * self._poll_s, 15.0)
-        self._tls_ca = options.tls_ca
+        user = _address(options)
         rest_url = (options.rest_url or MAIN_REST).rstrip("/")
         ws_url = options.ws_url or {MAIN_REST: MAIN_WS, TEST_REST: TEST_WS}.get(rest_url)
-        self._ws_url = None if ws_url is None else checked_url(VENUE, ws_url, "wss", "ws")
+        pushed_from = None if ws_url is None else checked_url(VENUE, ws_url, "wss", "ws")
         budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
-        self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
-        self._reader = Reader(self._name, self._user, self._http)
-
-    @property
-    def name(self) -> str:
-        """Return the configured account name."""
-        return self._name
-
-    @property
-    def stale_after_s(self) -> float:
-        """Return the age beyond which a reading no longer counts: three polls, or as configured."""
-        return self._stale_after_s
-
-    @property
-    def pushed_from(self) -> str | None:
-        """Return the WebSocket that pushes to this source, `None` when it only polls."""
-        return self._ws_url
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._http.aclose()
-
-    async def read(self) -> Reading:
-        """Return the user's accounts now, everything read anew; raises `ProviderError`."""
-        await self._reader.refresh(everything=True)
-        return self._reader.reading(self._clock())
-
-    async def watch(self) -> AsyncGenerator[Reading | LinkChange, None]:
-        """Yield a reading at start and after every push and poll, and link changes; raises only `Refused`."""
-        mailbox: Mailbox[Reading | LinkChange] = Mailbox(1)
-        following = UserWatch(
-            self._name,
-            self._user,
-            self._reader,
-            mailbox,
-            poll_s=self._poll_s,
-            stale_after_s=self._stale_after_s,
-            ws_url=self._ws_url,
-            tls_ca=self._tls_ca,
-            clock=self._clock,
-        )
-        tasks = [
-            asyncio.create_task(work, name=f"{self._name} hyperliquid") for work in (following.poll(), following.push())
-        ]
-        for task in tasks:
-            task.add_done_callback(lambda _: mailbox.stir())
-        try:
-            while True:
-                await mailbox.wait()
-                while mailbox:
-                    yield mailbox.take()
-                for task in tasks:
-                    if task.done():
-                        task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
+        feed = None if pushed_from is None else UserFeed(options.name, user, pushed_from, options.tls_ca, clock)
+        reader = Reader(options.name, user, http, feed)
+        super().__init__(options, reader, (http,), poll_s=_POLL_S, pushed_from=pushed_from, clock=clock)
+        if feed is not None:
+            feed.silence_after_s = max(self.stale_after_s, 2 * self.poll_s)
 
 
 def _address(options: AccountOptions) -> str:

@@ -8,14 +8,15 @@ from math import inf
 from typing import TypeVar
 
 from providers.errors import Malformed, Refused, Unreachable
+from providers.following import Taken
 from providers.http import HttpTransport
 from providers.hyperliquid_accounts import Picture, accounts, marks, with_market, with_state, with_universe
+from providers.hyperliquid_watch import Push, UserFeed
 from providers.hyperliquid_wire import (
     VENUE,
     AccountMode,
     DexState,
     MarketPush,
-    StatePush,
     Universe,
     parse_dexes,
     parse_mode,
@@ -24,6 +25,7 @@ from providers.hyperliquid_wire import (
     parse_universe,
 )
 from providers.ports import Reading
+from providers.ws import Subscription
 
 T = TypeVar("T")
 
@@ -36,8 +38,8 @@ _MARKETS_S, _MODE_S, _RETRY_S = 60.0, 120.0, 30.0
 class Reader:
     """The picture of one user. `unread` names optional parts that could not be read, with the reason."""
 
-    def __init__(self, name: str, user: str, http: HttpTransport) -> None:
-        self._name, self._user, self._http = name, user, http
+    def __init__(self, name: str, user: str, http: HttpTransport, feed: UserFeed | None = None) -> None:
+        self._name, self._user, self._http, self._feed = name, user, http, feed
         self._picture = Picture({}, mode=AccountMode.UNREAD)
         self._dexes: tuple[str, ...] = ()
         self._mode_due_s = self._markets_due_s = -inf
@@ -53,12 +55,22 @@ class Reader:
         """Return the main dex and the others that hold anything."""
         return ("", *(dex for dex, state in self._picture.states.items() if dex and not state.is_empty))
 
-    def take(self, push: StatePush | MarketPush) -> None:
+    @property
+    def topics(self) -> frozenset[str]:
+        """Return the coins held: nothing is pushed while there are none."""
+        return self.coins
+
+    def sockets(self) -> Sequence[Subscription[Push]]:
+        """Return the one connection that pushes states and marks, none where it has no address."""
+        return () if self._feed is None else (self._feed.subscription(self.dexes_in_use, self.coins),)
+
+    def take(self, push: Push) -> Taken:
         """Bring a pushed state or price into the picture."""
         if isinstance(push, MarketPush):
             self._picture = with_market(self._picture, push)
-        else:
-            self._picture = with_state(self._picture, push.dex, push.state)
+            return Taken.PART
+        self._picture = with_state(self._picture, push.dex, push.state)
+        return Taken.STATE
 
     def reading(self, now_ns: int) -> Reading:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""

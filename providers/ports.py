@@ -11,8 +11,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.accounts import Account, Kind
+from engine.depth import Depth
+from engine.options import OptionQuote
 from engine.prices import OraclePrice
 from engine.record import record
+from providers.credentials import Credentials
 
 
 class LinkState(StrEnum):
@@ -119,11 +122,28 @@ class HistorySource(Protocol):
         """Return daily closes, oldest first; raises `ProviderError`."""
 
 
+class DepthSource(Protocol):
+    """Order books of one venue, on demand."""
+
+    async def depth(self, contract: str, levels: int = 50) -> Depth:
+        """Return the book of one contract, as `Position.contract` names it; raises `ProviderError`."""
+
+
+class OptionChain(Protocol):
+    """Listed options of one venue, without any key."""
+
+    async def options(self, underlying: str) -> Sequence[OptionQuote]:
+        """Return every option on `underlying` ("BTC") that trades now; raises `ProviderError`."""
+
+
 @record
 class ProviderInfo:
     """What one adapter reads and does; `providers` prints the matrix of these.
 
-    `settings` are the config keys an account of this provider takes, `required` those it cannot do without.
+    `settings` are the config keys an account of this provider takes, `required` those it cannot do without; `key`,
+    `secret` and `passphrase` among them are references to secrets. `live` says how changes arrive ("websocket",
+    "poll 5 s"), `permissions` what the key must be allowed, by what it is for ("read", "rescue"). `depth` and `options`
+    say that order books and option chains can be had.
     """
 
     name: str
@@ -134,6 +154,10 @@ class ProviderInfo:
     rescues: tuple[str, ...] = ()
     required: frozenset[str] = frozenset()
     settings: frozenset[str] = frozenset()
+    live: str = ""
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    depth: bool = False
+    options: bool = False
 
 
 @record
@@ -161,7 +185,9 @@ class AccountOptions:
     `rpc_urls` are tried in order. `oracle_rules` by asset override bundled ones. `market` names an entry of the
     address book where a chain has several ("core", "prime"). `manual` is the account of a `manual` provider.
     Transactions go to `submit_rpc_url` where it is set, and to `rpc_urls` when that fails only with `submit_fallback`.
-    `confirmations` are the blocks, its own included, after which a transaction counts as confirmed.
+    `confirmations` are the blocks, its own included, after which a transaction counts as confirmed. `credentials` are
+    a venue's API key; `subaccount` and `wallet` name a part of the account where a venue has them; `file` is what a
+    described account is read from.
     """
 
     name: str
@@ -182,3 +208,7 @@ class AccountOptions:
     submit_rpc_url: str | None = None
     submit_fallback: bool = False
     confirmations: int = 1
+    credentials: Credentials | None = field(default=None, repr=False)
+    subaccount: str | None = None
+    wallet: str | None = None
+    file: str | None = None

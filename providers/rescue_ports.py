@@ -9,6 +9,7 @@ from typing import Protocol
 from engine.accounts import Account
 from engine.record import record
 from engine.rescue import Option, Standing
+from providers.credentials import Credentials
 
 
 @record
@@ -91,6 +92,13 @@ class SignerBox(Signer, Protocol):
 
     def lock(self) -> None:
         """Forget the key at once; nothing happens when it is locked already."""
+
+
+class KeySigner(Signer, Protocol):
+    """An API key of a venue as a signer: it gives its credentials only while armed."""
+
+    def credentials(self) -> Credentials:
+        """Return what requests are signed with; raises `Unauthorised` when locked."""
 
 
 class WalletSource(Protocol):
