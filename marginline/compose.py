@@ -15,6 +15,8 @@ from engine.document import DocumentError, parse_portfolio
 from engine.severity import Ladder
 from marginline.config import AccountConfig, Config, resolved
 from marginline.registry import DESCRIBED_IN_CONFIG, account_module, feed_module
+from marginline.secrets import resolve
+from providers.credentials import Credentials
 from providers.errors import ConfigError
 from providers.ports import AccountOptions, HistorySource, PositionSource, PriceFeed, VenueOptions
 
@@ -113,6 +115,25 @@ def account_options(account: AccountConfig, clock: Callable[[], int] = time.time
         manual=manual,
         submit_rpc_url=resolved(account.submit_rpc_url, f"{account.where}: submit_rpc_url"),
         submit_fallback=account.submit_fallback,
+        credentials=credentials_of(account),
+        subaccount=account.subaccount,
+        wallet=account.wallet,
+        file=account.file,
+    )
+
+
+def credentials_of(account: AccountConfig) -> Credentials | None:
+    """Return the account's API key, looked up when it is first needed; `None` when the config names none."""
+    parts = {"key": account.key, "secret": account.secret, "passphrase": account.passphrase}
+    if not any(parts.values()):
+        return None
+    return Credentials(
+        account.where,
+        **{
+            name: partial(resolve, reference, f"{account.where}: {name}")
+            for name, reference in parts.items()
+            if reference is not None
+        },
     )
 
 

@@ -41,6 +41,22 @@ DEFAULT_STABLES = frozenset(
     }
 )
 _SECRET_KEYS = ("key", "secret", "passphrase", "signer")
+_BY_PROVIDER = (
+    "address",
+    "chain",
+    "chain_id",
+    "market",
+    "addresses_provider",
+    "rpc_url",
+    "rest_url",
+    "ws_url",
+    "key",
+    "secret",
+    "passphrase",
+    "subaccount",
+    "wallet",
+    "file",
+)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
 _KEYLIKE = re.compile(r"^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{24,}$")
 
@@ -80,6 +96,7 @@ class AccountConfig:
     signer: str | None = None
     subaccount: str | None = None
     wallet: str | None = None
+    file: str | None = None
     ladder: Ladder | None = None
     oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
     described: Mapping[str, object] = field(default_factory=dict)
@@ -239,6 +256,7 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
         **secrets,
         subaccount=table.text("subaccount"),
         wallet=table.text("wallet"),
+        file=table.text("file"),
         ladder=ladder,
         oracle_rules=rules,
         described=described,
@@ -249,7 +267,7 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
     if account.submit_fallback and account.submit_rpc_url is None:
         raise table.error("submit_fallback", "says what to do when submit_rpc_url fails, but that is not set")
     takes = providers[provider]
-    for key in ("address", "chain", "chain_id", "market", "addresses_provider", "rpc_url", "rest_url", "ws_url"):
+    for key in _BY_PROVIDER:
         if key in table.data and key not in takes:
             raise table.error(key, f"provider {provider} does not take it; it takes: {', '.join(sorted(takes))}")
     return account

@@ -19,6 +19,7 @@ from marginline.compose import account_options
 from marginline.config import AccountConfig, Config
 from marginline.registry import rescue_module
 from marginline.signers import SignerBox
+from marginline.venue_key import VenueKey
 from providers.errors import ConfigError
 from providers.ports import AccountOptions
 from providers.rescue_ports import CollateralWriter, WalletSource
@@ -38,7 +39,7 @@ class Tools:
     """What rescues of some accounts need, by configured account name; `rescuers` read and write, `signers` sign."""
 
     rescuers: Mapping[str, Rescuer]
-    signers: Mapping[str, SignerBox]
+    signers: Mapping[str, SignerBox | VenueKey]
 
     async def aclose(self) -> None:
         """Lock every signer and close every connection."""
@@ -56,21 +57,31 @@ async def build_tools(config: Config, signing: Iterable[str], reading: Iterable[
     may_sign = frozenset(signing)
     wanted = may_sign | frozenset(reading)
     rescuers: dict[str, Rescuer] = {}
-    signers: dict[str, SignerBox] = {}
+    signers: dict[str, SignerBox | VenueKey] = {}
     boxes: dict[str, SignerBox] = {}
     for account in config.accounts:
         if account.name not in wanted or rescue_module(account.provider) is None:
             continue
-        box = None
-        if account.signer is not None and account.name in may_sign:
-            box = boxes.get(account.signer) or _box(config, account, account.signer)
-            boxes[account.signer] = signers[account.name] = box
+        options = account_options(account)
+        box: SignerBox | VenueKey | None = None
+        if account.name in may_sign and account.signer is not None:
+            box = boxes[account.signer] = boxes.get(account.signer) or _box(config, account, account.signer)
+        elif account.name in may_sign and options.credentials is not None:
+            box = VenueKey(account.name, options.credentials)
+        if box is not None:
+            signers[account.name] = box
             await box.learn_address()
-        rescuers[account.name] = build_rescuer(account, account_options(account), box)
+        rescuers[account.name] = build_rescuer(account, options, box)
     return Tools(rescuers, signers)
 
 
-def build_rescuer(account: AccountConfig, options: AccountOptions, box: SignerBox | None) -> Rescuer:
+def may_rescue(account: AccountConfig) -> bool:
+    """Return whether the config names what could sign for this account: a signer, or the key of its venue."""
+    has_key = account.key is not None and account.secret is not None
+    return account.signer is not None or (has_key and rescue_module(account.provider) is not None)
+
+
+def build_rescuer(account: AccountConfig, options: AccountOptions, box: SignerBox | VenueKey | None) -> Rescuer:
     """Return what rescues one account, paid and signed by `box`, whose address is known; without it, it only reads."""
     module = rescue_module(account.provider)
     if module is None:

@@ -158,8 +158,8 @@ def demo_rescue(
 
 
 def config_rescue(desk: "Desk", config: "Config", sources: "Sequence[PositionSource]") -> ScreenRescue | None:
-    """Return rescues of the accounts that have a signer; `None` when none has: the screen is read-only."""
-    signing = [account for account in config.accounts if account.signer is not None]
+    """Return rescues of the accounts that have a signer or a key; `None` when none has: the screen is read-only."""
+    signing = [account for account in config.accounts if account.signer is not None or account.key is not None]
     if not signing:
         return None
     references = {account.signer or "" for account in signing}

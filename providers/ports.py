@@ -64,6 +64,7 @@ class Reading:
     `observed_at_ns` is our clock at arrival. `block_number`/`block_time_ns` are set for chains. `degraded` names
     what is wrong with the reading as a whole. `marks` are trigger prices that came along, by asset.
     `blocks_on_demand` says that the chain makes blocks only for transactions (a local one): an old block is then new.
+    `warnings` are for the owner and say nothing against the figures (a key that may withdraw, a clock that is off).
     """
 
     source: str
@@ -74,6 +75,7 @@ class Reading:
     degraded: tuple[str, ...] = ()
     marks: Mapping[str, OraclePrice] = field(default_factory=dict)
     blocks_on_demand: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class PriceFeed(Protocol):

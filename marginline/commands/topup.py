@@ -25,6 +25,7 @@ from marginline.output import put, put_json, say
 from marginline.rescue import Tools, account_of, build_tools, limits_of, open_accounts, open_journal
 from marginline.secrets import resolve
 from marginline.signers import SignerBox
+from marginline.venue_key import VenueKey
 from providers.errors import ConfigError
 from providers.ports import PositionSource
 
@@ -243,7 +244,7 @@ class _Run:
         self._answer.chosen(plan, option)
         return plan, option
 
-    async def _password(self, box: SignerBox | None) -> dict[str, str]:
+    async def _password(self, box: SignerBox | VenueKey | None) -> dict[str, str]:
         """Return the password of the account's signer by its name, where it wants one."""
         if box is None:
             raise Refusal(f"{self._name} is read-only: no signer is configured")

@@ -65,11 +65,11 @@ def test_config_path_and_show(tmp_path: Path) -> None:
     assert marginline("config", "path", home=tmp_path).out.strip() == str(expected)
     path = write(
         tmp_path / "c.toml",
-        ["[[account]]", 'name = "hl"', 'provider = "hyperliquid"', f'address = "{ADDRESS}"', 'key = "env:MY_KEY"'],
+        ["[[account]]", 'name = "hl"', 'provider = "hyperliquid"', f'address = "{ADDRESS}"', 'signer = "env:MY_KEY"'],
     )
     shown = marginline("config", "show", "--json", env={"MARGINLINE_CONFIG": str(path), "MY_KEY": "hunter2"})
     assert shown.code == 0, shown.err
-    assert shown.json["accounts"][0]["key"] == "env:MY_KEY"
+    assert shown.json["accounts"][0]["signer"] == "env:MY_KEY"
     assert "hunter2" not in shown.out + shown.err
 
 
