@@ -8,6 +8,7 @@ from providers.ports import ProviderInfo
 
 ACCOUNT_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.aave_v3",
+    "dydx": "providers.dydx",
     "hyperliquid": "providers.hyperliquid",
     "manual": "providers.manual",
     "spark": "providers.evm.aave_v3",
