@@ -3,6 +3,12 @@
 Beyond DESIGN 6 each account of a risk answer also says `nearest` (the asset nearest to liquidation), `sigma_days`,
 `loss_at_liquidation`, `method`, `last_known`, `missing` (why a field is null) and `degraded`; totals say `missing` and
 `assumed`. A number is null for want of input, never 0.
+
+Where a venue or broker tells more there is also: `directions` (moves that liquidate a portfolio-margin account, by
+name, signed fractions), `liquidation_note` (how it is liquidated where no price tells it), `estimated` (why distances
+are estimates), `status` (the venue's word), `initial_requirement`, `excess` (= `buffer`), `margin_call` (`amount`,
+`due`, `text`) and `session` (`is_open`, `opens`, `closes`); and in `cost_of_debt`: `predicted_per_day`, `next_funding`
+(a time) and `funding_paid` (so far; negative: received).
 """
 
 from collections.abc import Mapping, Sequence
@@ -135,7 +141,38 @@ def account_answer(assessment: Assessment) -> Answer:
         "method": assessment.method.value,
         "missing": dict(assessment.missing),
         "degraded": list(assessment.degraded),
+        **_told(assessment),
     }
+
+
+def _told(assessment: Assessment) -> Answer:
+    """Return what a venue or broker tells beyond DESIGN 6; nothing for an account that is told of nothing more."""
+    call, session = assessment.margin_call, assessment.session
+    told: Answer = {}
+    if assessment.directions:
+        told["directions"] = {name: rounded(move) for name, move in assessment.directions.items()}
+    if assessment.estimated:
+        told["estimated"] = assessment.estimated
+    if assessment.status:
+        told["status"] = assessment.status
+    if assessment.initial_requirement is not None:
+        told["initial_requirement"] = rounded(assessment.initial_requirement)
+        told["excess"] = rounded(assessment.buffer)
+    if call is not None:
+        told["margin_call"] = {"amount": rounded(call.amount), "due": _time(call.due_ns), "text": call.text}
+    if session is not None:
+        told["session"] = {
+            "is_open": session.is_open,
+            "opens": _time(session.opens_ns),
+            "closes": _time(session.closes_ns),
+        }
+    if assessment.liquidation_note and (told or assessment.kind is not Kind.BROKER):
+        told["liquidation_note"] = assessment.liquidation_note
+    return told
+
+
+def _time(moment_ns: int | None) -> str | None:
+    return None if moment_ns is None else timestamp(moment_ns)
 
 
 def totals_answer(summed: Totals) -> Answer:
@@ -158,11 +195,18 @@ def totals_answer(summed: Totals) -> Answer:
 def _cost_answer(cost: CostOfDebt | None) -> Answer | None:
     if cost is None:
         return None
-    return {
+    told: Answer = {
         "annual_rate": rounded(cost.annual_rate),
         "per_day": rounded(cost.per_day),
         "net_carry": rounded(cost.net_carry),
     }
+    if cost.predicted_per_day is not None:
+        told["predicted_per_day"] = rounded(cost.predicted_per_day)
+    if cost.next_funding_ns is not None:
+        told["next_funding"] = timestamp(cost.next_funding_ns)
+    if cost.funding_paid is not None:
+        told["funding_paid"] = rounded(cost.funding_paid)
+    return told
 
 
 def _point_answer(point: LiquidationPoint) -> Answer:

@@ -13,13 +13,15 @@ from engine.assessment import Assessment, Direction, LiquidationPoint, Method, S
 from engine.balances import Balances, balances
 from engine.carry import Carry, carry
 from engine.consensus import consensus
+from engine.directions import directions, liquidation_note, nearest_move
 from engine.liquidation import ledger_points, liquidation_points, uniform_shock
 from engine.market import WAD, WIDE, MarketSide, market_side
 from engine.oracle import lateness
 from engine.prices import AssetPrice, Consensus
 from engine.record import record
-from engine.severity import DEFAULT_LADDERS, Ladder, judge, rank
-from engine.solvency import ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
+from engine.severity import DEFAULT_LADDERS, Ladder, judge, ladder_of, rank
+from engine.solvency import ONE, ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
+from engine.triggers import position_price
 
 __all__ = ["MarketSide", "assess", "consensus_by_asset", "market_side", "trigger_side", "with_market"]
 
@@ -111,7 +113,9 @@ def trigger_side(
     sigma_days = _noted("sigma_days", _sigma_days(account, judged.points, nearest, prices, stable), missing)
     loss = _noted("loss_at_liquidation", _loss(account, sums, judged), missing)
     before = last_known if previous is None or previous is Severity.UNKNOWN else previous
-    severity, because = _severity(account, judged, nearest, ladder or DEFAULT_LADDERS[account.kind], before)
+    named = directions(account, judged.points, judged.shock, stable)
+    steps = ladder_of(account, ladder or DEFAULT_LADDERS[account.kind])
+    severity, because = _severity(account, judged, nearest_move(judged.points, nearest, named), steps, before)
     if is_stale:
         before = max((each for each in (before, severity) if each is not None), key=rank)
         severity, because = Severity.UNKNOWN, "reading is stale"
@@ -120,7 +124,7 @@ def trigger_side(
         kind=account.kind,
         severity=severity,
         severity_because=because,
-        trigger=TRIGGERS[account.kind],
+        trigger=account.trigger or TRIGGERS[account.kind],
         health_factor=judged.health,
         health_factor_wad=judged.wad,
         collateral_value=sums.collateral_value,
@@ -140,10 +144,17 @@ def trigger_side(
         nearest=nearest,
         sigma_days=sigma_days,
         has_debt=judged.has_debt,
-        method=judged.method,
+        method=_method(account, judged),
         last_known=before if severity is Severity.UNKNOWN and before is not Severity.UNKNOWN else None,
         missing=missing,
         degraded=account.degraded + _late(account, prices, now_ns),
+        directions=named,
+        liquidation_note=liquidation_note(account),
+        estimated=account.estimated,
+        initial_requirement=account.initial_requirement,
+        margin_call=account.margin_call,
+        session=account.session,
+        status="" if account.reported is None else account.reported.status,
     )
 
 
@@ -158,7 +169,7 @@ def _judged(
     why = gap(account)
     if why:
         return _reported(account, known, nowhere, why)
-    solvency = solvency_of(account)
+    solvency = solvency_of(account, known)
     why = next((lacking[each.asset] for each in solvency.exposures if each.asset in lacking), "")
     if why:
         return _reported(account, known, nowhere, why)
@@ -199,14 +210,21 @@ def _reported(
     """Return what the venue itself says where our own formula lacks an input."""
     points = dict(nowhere)
     for position in account.positions:
-        price, mark = position.venue_liquidation_price, known.get(position.asset)
-        if price is not None and mark is not None:
-            side = Direction.DOWN if position.quantity > 0 else Direction.UP
-            ahead = (mark - price if side is Direction.DOWN else price - mark) / mark
-            points[position.asset] = LiquidationPoint(price, max(ahead, ZERO), side)
+        price, reference = position.venue_liquidation_price, known.get(position.asset)
+        if price is None or reference is None or position.quantity == 0:
+            continue
+        mark = position_price(account, position, known)
+        side = Direction.DOWN if position.quantity > 0 else Direction.UP
+        ahead = max((mark - price if side is Direction.DOWN else price - mark) / mark, ZERO)
+        nearest = points[position.asset].distance
+        if nearest is None or ahead < nearest:
+            shown = price if mark == reference else price * reference / mark
+            points[position.asset] = LiquidationPoint(shown, ahead, side)
     said = account.reported
     health = None if said is None else said.health_factor
     requirement = None if said is None else said.maintenance_requirement
+    if requirement is not None and account.liquidation_multiple != ONE:
+        requirement *= account.liquidation_multiple
     if health is None and said is not None and said.equity is not None and requirement:
         health = said.equity / requirement
     method = Method.VENUE if health is not None or points != nowhere else Method.DERIVED
@@ -224,21 +242,24 @@ def _nearest(points: Mapping[str, LiquidationPoint], stable: frozenset[str]) -> 
     return None if best is None else best[2]
 
 
+def _method(account: Account, judged: _Judged) -> Method:
+    return Method.ESTIMATED if account.estimated and judged.method is Method.DERIVED else judged.method
+
+
 def _severity(
-    account: Account, judged: _Judged, nearest: str | None, ladder: Ladder, before: Severity | None
+    account: Account, judged: _Judged, move: tuple[Decimal | None, str], ladder: Ladder, before: Severity | None
 ) -> tuple[Severity, str]:
+    distance, moving = move
     if not judged.has_debt:
         if judged.buffer is not None and judged.buffer < 0:
             return Severity.LIQUIDATABLE, "equity below 0"
         return Severity.SAFE, "no debt" if account.kind is not Kind.PERP else "no position"
-    point = LiquidationPoint() if nearest is None else judged.points[nearest]
     if judged.why and (judged.health is None or judged.health >= 1):
         lacks_health = judged.health is None and ladder.health is not None
-        lacks_distance = point.distance is None and ladder.distance is not None
+        lacks_distance = distance is None and ladder.distance is not None
         if lacks_health or lacks_distance or (judged.health is None and ladder.distance is None):
             return Severity.UNKNOWN, judged.why
-    moving = "" if point.direction is None else f"{nearest} {point.direction}"
-    return judge(ladder, judged.health, point.distance, moving, before)
+    return judge(ladder, judged.health, distance, moving, before)
 
 
 def _noted(name: str, told: tuple[Decimal | None, str], missing: dict[str, str]) -> Decimal | None:

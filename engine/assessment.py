@@ -5,7 +5,7 @@ from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 
-from engine.accounts import Kind
+from engine.accounts import Kind, MarginCall, Session
 from engine.record import record
 
 
@@ -56,11 +56,18 @@ class LiquidationPoint:
 
 @record
 class CostOfDebt:
-    """Annual rate of the debt, cost `per_day` (quote), `net_carry` as a yearly fraction of equity (+ earns)."""
+    """Annual rate of the debt, cost `per_day` (quote), `net_carry` as a yearly fraction of equity (+ earns).
+
+    Where a venue predicts its funding, `predicted_per_day` is the cost at the predicted rates and `next_funding_ns`
+    when the next payment is due; `funding_paid` is what the open positions have paid so far (negative: received).
+    """
 
     annual_rate: Decimal | None
     per_day: Decimal | None
     net_carry: Decimal | None
+    predicted_per_day: Decimal | None = None
+    next_funding_ns: int | None = None
+    funding_paid: Decimal | None = None
 
 
 @record
@@ -97,7 +104,11 @@ class Assessment:
 
     `nearest` is the asset whose liquidation is nearest by distance, `None` when no asset alone liquidates.
     `sigma_days` is that distance over the one-day volatility of its asset. `missing` maps a field that is `None`
-    for want of input to the reason.
+    for want of input to the reason. `directions` are the common moves that liquidate a portfolio-margin account, by
+    name, as signed fractions: each asset alone, all assets, the venue's own scan. `liquidation_note` says in words how
+    such an account, or a broker's, is liquidated where no price tells it; `estimated` why distances are estimates.
+    `initial_requirement`, `margin_call` and `session` are what a broker or venue says of the account; `status` is its
+    own word for it ("MARGIN_CALL").
     """
 
     name: str
@@ -128,3 +139,10 @@ class Assessment:
     last_known: Severity | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
+    directions: Mapping[str, Decimal] = field(default_factory=dict)
+    liquidation_note: str = ""
+    estimated: str = ""
+    initial_requirement: Decimal | None = None
+    margin_call: MarginCall | None = None
+    session: Session | None = None
+    status: str = ""

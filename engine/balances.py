@@ -7,6 +7,7 @@ from decimal import Decimal
 from engine.accounts import Account, Kind
 from engine.record import record
 from engine.solvency import ZERO
+from engine.triggers import coin_price, face_or_market_value, position_price
 
 
 @record
@@ -14,9 +15,10 @@ class Balances:
     """Values in quote currency; `None` with a reason in `missing` where a price is lacking.
 
     `collateral_value`: gross for loans, equity for perps, long market value plus positive cash for brokers.
-    `debt_value`: `None` for perps, which owe margin and no debt; borrowed cash plus short market value for brokers.
-    `leverage`: collateral over equity (loan, broker), notional over equity (perp); `None` without positive equity.
-    `capital_efficiency`: debt over what max_ltv allows (loan), margin used over equity (perp).
+    `debt_value`: borrowed coins for perps, `None` where they owe margin alone; borrowed cash plus short market value
+    for brokers. `equity` counts coins in full, without the venue's haircuts. `leverage`: collateral over equity (loan,
+    broker), notional over equity (perp); `None` without positive equity. `capital_efficiency`: debt over what max_ltv
+    allows (loan), margin used by positions and locked in open orders over equity (perp).
     """
 
     collateral_value: Decimal | None = None
@@ -81,29 +83,39 @@ def _loan(account: Account, prices: Mapping[str, Decimal], lacking: Mapping[str,
 
 def _perp(account: Account, prices: Mapping[str, Decimal], lacking: Mapping[str, str]) -> Balances:
     open_positions = tuple(position for position in account.positions if position.quantity)
+    held = tuple(leg for leg in account.collateral if leg.amount)
+    owed = tuple(leg for leg in account.debt if leg.amount)
     missing: dict[str, str] = {}
-    why = _lack(lacking, tuple(position.asset for position in open_positions))
+    coins = (*(leg.asset for leg in held), *(leg.asset for leg in owed))
+    why = _lack(lacking, (*(position.asset for position in open_positions), *coins))
     equity, notional = account.balance, ZERO
-    margin_used: Decimal | None = ZERO
+    margin_used: Decimal | None = ZERO if account.order_margin is None else account.order_margin
     for position in open_positions:
         if why:
             break
         if position.entry_price is None:
             why = f"no entry price of {position.asset}"
             break
-        price = prices[position.asset]
+        price = position_price(account, position, prices)
         equity += position.quantity * (price - position.entry_price)
-        notional += abs(position.quantity) * price
+        notional += abs(face_or_market_value(position, price))
         if position.margin_used is None:
             margin_used = None
             missing["capital_efficiency"] = f"margin used by {position.asset} unknown"
         elif margin_used is not None:
             margin_used += position.margin_used
     if why:
-        return Balances(missing=dict.fromkeys(("collateral_value", "equity", "leverage", "capital_efficiency"), why))
+        fields = ("collateral_value", "equity", "leverage", "capital_efficiency", *(("debt_value",) if owed else ()))
+        return Balances(missing=dict.fromkeys(fields, why))
+    debt_value: Decimal | None = None
+    if owed:
+        debt_value = sum((leg.amount * coin_price(account, leg.asset, prices) for leg in owed), ZERO)
+        equity -= debt_value
+    for leg in held:
+        equity += leg.amount * coin_price(account, leg.asset, prices)
     leverage = _over_equity(notional, equity, "leverage", missing)
     efficiency = None if margin_used is None else _over_equity(margin_used, equity, "capital_efficiency", missing)
-    return Balances(equity, None, equity, leverage, efficiency, missing)
+    return Balances(equity, debt_value, equity, leverage, efficiency, missing)
 
 
 def _broker(account: Account, prices: Mapping[str, Decimal], lacking: Mapping[str, str]) -> Balances:

@@ -5,12 +5,14 @@ Rates are annual fractions on a 365-day year. Days are estimated in float: they 
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from engine.accounts import Account, Kind
+from engine.accounts import Account, Kind, Position
 from engine.assessment import CostOfDebt
 from engine.record import record
 from engine.solvency import ZERO
+from engine.triggers import coin_price, face_or_market_value, position_price
 
 DAYS = 365
 HORIZON_YEARS = 10_000.0
@@ -37,7 +39,8 @@ def carry(account: Account, prices: Mapping[str, Decimal], equity: Decimal | Non
     """Return the carry of `account` at `prices`; `buffer` is cover less requirement, and every owed leg has a price.
 
     Loan: sum(debt x borrow_rate) against sum(collateral x supply_rate). Perp: sum(quantity x price x funding_rate),
-    which a long pays. Broker: borrowed cash x cash_rate + short value x borrow fee; credit balances earn nothing here.
+    which a long pays, + sum(borrowed coins x borrow_rate); what its coins earn counts in `net_carry` alone. Broker:
+    borrowed cash x cash_rate + short value x borrow fee; credit balances earn nothing here.
     """
     match account.kind:
         case Kind.LOAN:
@@ -91,17 +94,59 @@ def _loan(account: Account, prices: Mapping[str, Decimal], equity: Decimal | Non
 
 def _perp(account: Account, prices: Mapping[str, Decimal], equity: Decimal | None, buffer: Decimal) -> Carry:
     positions = [position for position in account.positions if position.quantity]
-    if not positions:
+    debts = [leg for leg in account.debt if leg.amount]
+    if not positions and not debts:
         return Carry(None, None, {})
-    paid = notional = ZERO
+    funding = notional = borrowed = interest = earned = ZERO
+    predicted: Decimal | None = None
     for position in positions:
         if position.funding_rate is None:
-            reason = f"funding rate of {position.asset} unknown"
-            return Carry(None, None, {"cost_of_debt": reason, "interest_only_days": reason})
-        value = position.quantity * prices[position.asset]
-        paid += value * position.funding_rate
+            return _unpriced(f"funding rate of {position.asset} unknown")
+        value = face_or_market_value(position, position_price(account, position, prices))
+        paid = value * position.funding_rate
+        funding += paid
         notional += abs(value)
-    return Carry(_cost(paid, notional, -paid, equity), _linear_days(buffer, paid), _net_missing(equity))
+        if position.predicted_funding_rate is not None:
+            predicted = (predicted or ZERO) + value * position.predicted_funding_rate - paid
+    for debt in debts:
+        if debt.borrow_rate is None:
+            return _unpriced(f"borrow rate of {debt.asset} unknown")
+        value = debt.amount * coin_price(account, debt.asset, prices)
+        borrowed += value
+        interest += value * debt.borrow_rate
+    missing = _net_missing(equity)
+    for leg in account.collateral:
+        if leg.amount and leg.supply_rate:
+            if leg.asset not in prices:
+                equity, missing = None, {"net_carry": f"no price of {leg.asset}"}
+                break
+            earned += leg.amount * coin_price(account, leg.asset, prices) * leg.supply_rate
+    total = funding + interest if debts else funding
+    cost = _cost(total, notional + borrowed, earned - total if earned else -total, equity)
+    cost = replace(
+        cost,
+        predicted_per_day=None if predicted is None else (total + predicted) / DAYS,
+        next_funding_ns=min((each.next_funding_ns for each in positions if each.next_funding_ns), default=None),
+        funding_paid=_funding_paid(positions, missing),
+    )
+    if not borrowed:
+        return Carry(cost, _linear_days(buffer, total), missing)
+    return Carry(cost, _compound_days(buffer, Growth(borrowed, interest / borrowed), funding), missing)
+
+
+def _unpriced(reason: str) -> Carry:
+    return Carry(None, None, {"cost_of_debt": reason, "interest_only_days": reason})
+
+
+def _funding_paid(positions: Sequence[Position], missing: dict[str, str]) -> Decimal | None:
+    """Return what all positions have paid; `None` where the venue tells it of none, or not of all."""
+    told = [each.funding_paid for each in positions if each.funding_paid is not None]
+    if len(told) == len(positions):
+        return sum(told, ZERO) if told else None
+    if told:
+        silent = next(each.asset for each in positions if each.funding_paid is None)
+        missing["funding_paid"] = f"funding paid by {silent} unknown"
+    return None
 
 
 def _broker(account: Account, prices: Mapping[str, Decimal], equity: Decimal | None, buffer: Decimal) -> Carry:
@@ -123,7 +168,7 @@ def _broker(account: Account, prices: Mapping[str, Decimal], equity: Decimal | N
         base += value
         fees += value * (position.funding_rate or ZERO)
     paid = interest + fees
-    days = _broker_days(buffer, Growth(borrowed, account.cash_rate or ZERO), fees)
+    days = _compound_days(buffer, Growth(borrowed, account.cash_rate or ZERO), fees)
     return Carry(_cost(paid, base, -paid, equity), days, _net_missing(equity))
 
 
@@ -143,7 +188,7 @@ def _within_horizon(days: Decimal | float) -> int | None:
     return int(days) if days <= HORIZON_YEARS * DAYS else None
 
 
-def _broker_days(buffer: Decimal, borrowed: Growth, fees_per_year: Decimal) -> int | None:
+def _compound_days(buffer: Decimal, borrowed: Growth, fees_per_year: Decimal) -> int | None:
     """Return whole days until borrowed x (e^(rate t) - 1) + fees x t reaches the buffer."""
     if borrowed.rate <= 0 or not borrowed.value:
         return _linear_days(buffer, borrowed.value * borrowed.rate + fees_per_year)

@@ -88,13 +88,14 @@ def _ray(rest: Decimal, moving: tuple[Exposure, ...], prices: Mapping[str, Decim
         slope += (exposure.weight - exposure.owed) * price
         for curve in exposure.curves:
             notional = curve.size * price
+            asked = notional if curve.multiple == ONE else notional * curve.multiple
             here = curve.tier_index(notional)
-            level += curve.tiers[here].deduction
-            slope -= notional * (curve.tiers[here].maintenance_rate + curve.fee_rate)
+            level += curve.tiers[here].deduction * curve.multiple
+            slope -= asked * (curve.tiers[here].maintenance_rate + curve.fee_rate)
             for index, (lower, upper) in enumerate(zip(curve.tiers, curve.tiers[1:], strict=False)):
                 factor = upper.notional_floor / notional
-                deduction = upper.deduction - lower.deduction
-                rate = notional * (upper.maintenance_rate - lower.maintenance_rate)
+                deduction = (upper.deduction - lower.deduction) * curve.multiple
+                rate = asked * (upper.maintenance_rate - lower.maintenance_rate)
                 if index < here:
                     down.append(_Kink(factor, -deduction, rate))
                 else:
@@ -128,7 +129,7 @@ def liquidation_points(solvency: Solvency, prices: Mapping[str, Decimal]) -> dic
     after = [ZERO] * (len(margins) + 1)
     for index in range(len(margins) - 1, -1, -1):
         after[index] = after[index + 1] + margins[index]
-    before = solvency.fixed
+    before = solvency.rest
     liquidatable = before + after[0] < 0
     points: dict[str, LiquidationPoint] = {}
     for index, exposure in enumerate(solvency.exposures):
@@ -138,13 +139,30 @@ def liquidation_points(solvency: Solvency, prices: Mapping[str, Decimal]) -> dic
     return points
 
 
+def crossing(solvency: Solvency, prices: Mapping[str, Decimal], asset: str, side: Direction) -> Decimal | None:
+    """Return the nearest price of `asset` alone on one side of the present one beyond which cover < requirement.
+
+    `None` without such a price on that side, for an asset that moves nothing, and for an account already liquidatable.
+    """
+    moving = tuple(exposure for exposure in solvency.exposures if exposure.asset == asset)
+    rest = solvency.rest
+    for exposure in solvency.exposures:
+        if exposure.asset != asset:
+            rest += exposure.margin(prices[exposure.asset])
+    ray = _ray(rest, moving, prices)
+    if not moving or ray.margin < 0:
+        return None
+    factor = ray.crossing_down() if side is Direction.DOWN else ray.crossing_up()
+    return None if factor is None else factor * prices[asset]
+
+
 def uniform_shock(solvency: Solvency, prices: Mapping[str, Decimal], assets: frozenset[str]) -> Decimal | None:
     """Return the fraction nearest to 0 by which all `assets` move together to liquidate; negative is a fall.
 
     0 for an account that is liquidatable already, `None` when no common move liquidates.
     """
     moving = tuple(exposure for exposure in solvency.exposures if exposure.asset in assets)
-    rest = solvency.fixed
+    rest = solvency.rest
     for exposure in solvency.exposures:
         if exposure.asset not in assets:
             rest += exposure.margin(prices[exposure.asset])

@@ -33,7 +33,7 @@ def market_side(
     """Return what the venues say of `account`; the next print is told of loans only, others follow a mark."""
     known, lacking = trigger_prices(account, prices)
     why = gap(account)
-    solvency = None if why else solvency_of(account)
+    solvency = None if why else solvency_of(account, known)
     if solvency is not None:
         why = next((lacking[each.asset] for each in solvency.exposures if each.asset in lacking), "")
     if solvency is None or why:

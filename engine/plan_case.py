@@ -146,7 +146,7 @@ def least_margin(
     value is at an end or where a maintenance tier begins.
     """
     margins = {each.asset: each.margin(prices[each.asset]) for each in solvency.exposures}
-    total = sum(margins.values(), solvency.fixed)
+    total = sum(margins.values(), solvency.rest)
     moving = [each for each in solvency.exposures if each.asset not in stable] or list(solvency.exposures)
     least = total
     for exposure in moving:

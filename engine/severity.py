@@ -7,7 +7,7 @@ flap: 2 % above for health, 10 % above for distance. Liquidatable is a fact (hea
 from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Context, Decimal
 
-from engine.accounts import Kind
+from engine.accounts import Account, Kind, MarginMode
 from engine.assessment import Severity
 from engine.record import record
 
@@ -45,6 +45,17 @@ DEFAULT_LADDERS: Mapping[Kind, Ladder] = {
     Kind.PERP: Ladder(distance=(Decimal("0.20"), Decimal("0.10"), Decimal("0.05"))),
     Kind.BROKER: Ladder(health=(Decimal("1.5"), Decimal("1.25"), Decimal("1.10"))),
 }
+
+
+def ladder_of(account: Account, ladder: Ladder) -> Ladder:
+    """Return `ladder` as it counts for `account`.
+
+    A portfolio-margin account is always judged by its health too, as a broker's is by default: a hedged book may be
+    next to liquidation while no common move of prices, and no single one, leads there.
+    """
+    if account.mode is MarginMode.PORTFOLIO and ladder.health is None:
+        return Ladder(DEFAULT_LADDERS[Kind.BROKER].health, ladder.distance)
+    return ladder
 
 
 def rank(severity: Severity, last_known: Severity | None = None) -> int:

@@ -8,7 +8,8 @@ from engine.accounts import Account, Kind, Position
 from engine.assessment import Assessment, Severity
 from engine.prices import AssetPrice
 from engine.record import record
-from engine.solvency import ZERO, Curve, trigger_prices
+from engine.solvency import ZERO, Curve, face_maintenance, trigger_prices
+from engine.triggers import coin_price, position_price
 
 AT_PAR: frozenset[str] = frozenset({"USDC", "USDT"})
 """Quote currencies that count as one dollar where no price of them is known; they are then listed under `assumed`."""
@@ -26,7 +27,7 @@ class FirstLiquidated:
 class Totals:
     """What all accounts come to, in US dollars.
 
-    `debt`: loans, borrowed cash and short market value at brokers; perps owe margin, not debt. `cost_per_day`:
+    `debt`: loans, borrowed coins, borrowed cash and short market value at brokers; margin is no debt. `cost_per_day`:
     interest, funding and fees, + is paid. `net_exposure`: by asset the signed value of all its legs (collateral and
     longs +, debt and shorts -); cash is none. `netting_saves`: the margin that legs which cancel out tie up.
     `missing` says by total why it is `None`; `first_liquidated` is also `None` when no common fall liquidates anything.
@@ -101,7 +102,7 @@ def _dollars(quote: str, prices: Mapping[str, AssetPrice]) -> Decimal | None:
 
 
 def _debt(account: Account, assessment: Assessment) -> Decimal | None:
-    return ZERO if account.kind is Kind.PERP else assessment.debt_value
+    return ZERO if account.kind is Kind.PERP and not account.debt else assessment.debt_value
 
 
 def _cost_per_day(account: Account, assessment: Assessment) -> Decimal | None:
@@ -124,22 +125,26 @@ def _legs(
         if why or rate is None:
             missing["net_exposure"] = missing["netting_saves"] = f"{account.name}: {why}"
             return None
-        in_dollars = {asset: price * rate for asset, price in known.items()}
         for held in account.collateral:
-            value = held.amount * in_dollars[held.asset]
+            value = held.amount * (coin_price(account, held.asset, known) * rate)
             legs.append(_Leg(held.asset, value, value * (1 - held.liquidation_threshold)))
-        legs.extend(_Leg(owed.asset, -owed.amount * in_dollars[owed.asset], ZERO) for owed in account.debt)
+        for owed in account.debt:
+            legs.append(_Leg(owed.asset, -owed.amount * (coin_price(account, owed.asset, known) * rate), ZERO))
         for position in account.positions:
-            margin = _maintenance(position, known[position.asset])
-            value = position.quantity * in_dollars[position.asset]
+            price = position_price(account, position, known)
+            margin = _maintenance(account, position, price)
+            value = position.quantity * (price * rate)
             legs.append(_Leg(position.asset, value, None if margin is None else margin * rate))
     return legs
 
 
-def _maintenance(position: Position, price: Decimal) -> Decimal | None:
+def _maintenance(account: Account, position: Position, price: Decimal) -> Decimal | None:
     if not position.tiers:
         return None
-    return Curve(abs(position.quantity), position.tiers, position.fee_rate or ZERO).requirement(price)
+    if position.inverse:
+        return face_maintenance(position) * account.liquidation_multiple if position.entry_price else None
+    size, fee_rate = abs(position.quantity), position.fee_rate or ZERO
+    return Curve(size, position.tiers, fee_rate, account.liquidation_multiple).requirement(price)
 
 
 def _net_exposure(legs: Sequence[_Leg]) -> dict[str, Decimal]:

@@ -179,6 +179,51 @@ def cross_accounts(draw: st.DrawFn, most: int = 50) -> Account:
 
 
 @st.composite
+def venue_accounts(draw: st.DrawFn, most: int = 12) -> Account:
+    """Return a venue account: hedge legs and inverse contracts with marks of their own, coins held and borrowed.
+
+    Coins may have an oracle beside the marks; the venue may take over above its maintenance, some of it unexplained.
+    """
+    assets = {f"A{index}": draw(amounts("0.5", "50000")) for index in range(draw(st.integers(1, 4)))}
+    names = st.sampled_from(tuple(assets))
+    near = amounts("0.97", "1.03")
+    positions = []
+    for index in range(draw(st.integers(1, most))):
+        asset = draw(names)
+        mark = assets[asset] * draw(st.just(d(1)) | near)
+        positions.append(
+            Position(
+                asset,
+                draw(amounts("0.001", "40")) * draw(st.sampled_from((1, -1))),
+                draw(tiers()),
+                entry_price=mark * draw(amounts("0.8", "1.2")),
+                mark_price=mark,
+                fee_rate=draw(st.none() | st.just(d("0.0005"))),
+                inverse=draw(st.booleans()),
+                contract=f"C{index}",
+            )
+        )
+    legs = st.lists(st.sampled_from((*assets, "COIN", "USD")), max_size=3, unique=True)
+    held = tuple(Collateral(each, draw(amounts("0.01", "50")), draw(amounts("0.5", "1"))) for each in draw(legs))
+    owed = tuple(Debt(each, draw(amounts("0.01", "5"))) for each in draw(legs))
+    marked = {each.asset for each in positions}
+    own = {
+        asset: OraclePrice(mark * draw(near))
+        for asset, mark in assets.items()
+        if asset not in marked or draw(st.booleans())
+    }
+    return perp(
+        str(draw(amounts("100", "2000000"))),
+        *positions,
+        collateral=held,
+        debt=owed,
+        oracles=own | {"COIN": OraclePrice(draw(amounts("1", "100")))},
+        extra_requirement=draw(st.just(d(0)) | amounts("1", "5000")),
+        liquidation_multiple=draw(st.sampled_from((d(1), d("1.05")))),
+    )
+
+
+@st.composite
 def loans(draw: st.DrawFn) -> tuple[Account, dict[str, AssetPrice]]:
     """Return a loan of up to three collaterals and two debts (an asset may be on both sides) and its prices."""
     names = ("ETH", "BTC", "LINK", "USDC")

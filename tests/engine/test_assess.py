@@ -252,10 +252,17 @@ def test_a_venue_price_already_passed_is_liquidatable() -> None:
     assert trigger_side(replace(SHORT, positions=(position,)), {}, NOW).severity is Severity.LIQUIDATABLE
 
 
-def test_two_marks_of_one_asset_are_not_guessed_between() -> None:
+def test_two_contracts_on_one_asset_keep_their_own_marks() -> None:
     other = Position("BTC", d(1), flat("0.01"), d(60_000), d(61_500))
     assessment = trigger_side(replace(SHORT, positions=(*SHORT.positions, other)), {}, NOW)
-    assert (assessment.severity, assessment.severity_because) == (Severity.UNKNOWN, "two mark prices of BTC")
+    assert assessment.equity == 4500 + 1500
+    assert assessment.maintenance_requirement == pytest.approx(d(920), rel=d("1e-25"))
+    # The larger one's mark is the reference: 5000 - 0.5 (p x 61000/61500 - 60000) + (p - 60000) = 0.01 (...).
+    point = assessment.liquidation["BTC"]
+    assert point.direction is Direction.DOWN
+    ratio = d(61_000) / d(61_500)
+    assert point.price is not None
+    assert abs(point.price - d(25_000) / (d("0.99") - d("0.505") * ratio)) < d("1e-18")
 
 
 def test_an_empty_position_changes_nothing() -> None:

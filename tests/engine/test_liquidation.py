@@ -3,6 +3,7 @@ from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.accounts import Account, Kind, Position, Tier
 from engine.assess import trigger_side
@@ -10,7 +11,18 @@ from engine.assessment import Direction, LiquidationPoint
 from engine.liquidation import liquidation_points, uniform_shock
 from engine.prices import AssetPrice
 from engine.solvency import solvency_of, trigger_prices
-from tests.engine.portfolios import NOW, cross_accounts, d, flat, ladder_of_tiers, loan, loans, perp, price
+from tests.engine.portfolios import (
+    NOW,
+    cross_accounts,
+    d,
+    flat,
+    ladder_of_tiers,
+    loan,
+    loans,
+    perp,
+    price,
+    venue_accounts,
+)
 
 TINY = Decimal("1e-15")
 
@@ -24,20 +36,27 @@ def margin_by_hand(
     account: Account, factors: dict[str, Fraction], marks: dict[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
     """Return cover and requirement in exact fractions, straight from the definitions."""
-    cover, requirement = Fraction(account.balance), Fraction(0)
+
+    def coin(asset: str) -> Fraction:
+        own = account.oracles.get(asset)
+        at = marks[asset] if own is None else Fraction(own.price)
+        return Fraction(1) if asset == account.quote else at * factors.get(asset, 1)
+
+    cover, requirement = Fraction(account.balance), Fraction(account.extra_requirement)
     for leg in account.collateral:
-        cover += Fraction(leg.amount * leg.liquidation_threshold) * marks[leg.asset] * factors.get(leg.asset, 1)
+        cover += Fraction(leg.amount * leg.liquidation_threshold) * coin(leg.asset)
     for debt in account.debt:
-        requirement += Fraction(debt.amount) * marks[debt.asset] * factors.get(debt.asset, 1)
+        cover -= Fraction(debt.amount) * coin(debt.asset)
     for position in account.positions:
-        mark = marks[position.asset] * factors.get(position.asset, 1)
+        own = marks[position.asset] if position.mark_price is None else Fraction(position.mark_price)
+        mark = own * factors.get(position.asset, 1)
         entry = Fraction(position.entry_price or 0)
         cover += Fraction(position.quantity) * (mark - entry)
-        notional = abs(Fraction(position.quantity)) * mark
+        notional = abs(Fraction(position.quantity)) * (entry if position.inverse else mark)
         tier = [tier for tier in position.tiers if tier.notional_floor <= notional][-1]
         requirement += notional * (Fraction(tier.maintenance_rate) + Fraction(position.fee_rate or 0))
         requirement -= Fraction(tier.deduction)
-    return cover, requirement
+    return cover, requirement * Fraction(account.liquidation_multiple)
 
 
 def exact_marks(account: Account, prices: dict[str, AssetPrice] | None = None) -> dict[str, Fraction]:
@@ -54,7 +73,7 @@ def scan(root: Fraction | None) -> list[Fraction]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(cross_accounts())
+@given(st.one_of(cross_accounts(), venue_accounts()))
 def test_a_cross_account_liquidates_where_a_brute_force_scan_over_tiers_says(account: Account) -> None:
     marks = exact_marks(account)
     cover, requirement = margin_by_hand(account, {}, marks)
@@ -63,7 +82,7 @@ def test_a_cross_account_liquidates_where_a_brute_force_scan_over_tiers_says(acc
     solvency = solvency_of(account)
     known, _ = trigger_prices(account, {})
     points = liquidation_points(solvency, known)
-    gross = sum((abs(exposure.weight) * known[exposure.asset] for exposure in solvency.exposures), abs(account.balance))
+    gross = sum((abs(exposure.weight) * known[exposure.asset] for exposure in solvency.exposures), abs(solvency.fixed))
     scale = Fraction(gross) * 10
     for asset, point in list(points.items())[:4]:
         root = None if point.price is None else Fraction(point.price) / marks[asset]
