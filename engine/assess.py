@@ -9,6 +9,7 @@ from dataclasses import field, replace
 from decimal import Decimal
 
 from engine.accounts import Account, Kind
+from engine.agreement import disagreements
 from engine.assessment import Assessment, Direction, LiquidationPoint, Method, Severity
 from engine.balances import Balances, balances
 from engine.carry import Carry, carry
@@ -43,6 +44,7 @@ class _Judged:
     has_debt: bool = True
     method: Method = Method.DERIVED
     why: str = ""
+    disputed: tuple[str, ...] = ()
 
 
 def assess(
@@ -147,7 +149,7 @@ def trigger_side(
         method=_method(account, judged),
         last_known=before if severity is Severity.UNKNOWN and before is not Severity.UNKNOWN else None,
         missing=missing,
-        degraded=account.degraded + _late(account, prices, now_ns),
+        degraded=account.degraded + judged.disputed + _late(account, prices, now_ns),
         directions=named,
         liquidation_note=liquidation_note(account),
         estimated=account.estimated,
@@ -181,7 +183,8 @@ def _judged(
     health = (buffer + requirement) / requirement if wad is None else WIDE.scaleb(Decimal(wad), -WAD)
     points, shock = _crossings(account, solvency, known, health, account.assets - stable)
     borne = carry(account, known, sums.equity, buffer)
-    return _Judged(health, wad, requirement, buffer, nowhere | points, shock, borne)
+    disputed = tuple(disagreements(account, solvency, known, sums.equity, points))
+    return _Judged(health, wad, requirement, buffer, nowhere | points, shock, borne, disputed=disputed)
 
 
 def _crossings(
