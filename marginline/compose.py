@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 
 from desk.desk import Desk
 from desk.notify import Notifier
@@ -90,6 +90,8 @@ def build_feed(config: Config, venue: str) -> PriceFeed:
 def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSource:
     """Return the source behind one `[[account]]`; raises `ConfigError` for what the provider cannot use."""
     options = account_options(account, clock)
+    if options.credentials is not None:
+        options.credentials.load()
     source: PositionSource = account_module(account.provider).source(options)
     return source
 
@@ -123,18 +125,24 @@ def account_options(account: AccountConfig, clock: Callable[[], int] = time.time
 
 
 def credentials_of(account: AccountConfig) -> Credentials | None:
-    """Return the account's API key, looked up when it is first needed; `None` when the config names none."""
-    parts = {"key": account.key, "secret": account.secret, "passphrase": account.passphrase}
-    if not any(parts.values()):
+    """Return the account's API key, looked up when it is first needed; `None` when the config names none.
+
+    The same account gets the same object, so that a command behind a reference is run once.
+    """
+    if not (account.key or account.secret or account.passphrase):
         return None
-    return Credentials(
-        account.where,
-        **{
-            name: partial(resolve, reference, f"{account.where}: {name}")
-            for name, reference in parts.items()
-            if reference is not None
-        },
-    )
+    return _credentials(account.where, account.key, account.secret, account.passphrase)
+
+
+@cache
+def _credentials(where: str, key: str | None, secret: str | None, passphrase: str | None) -> Credentials:
+    parts = {"key": key, "secret": secret, "passphrase": passphrase}
+    reveals = {
+        name: partial(resolve, reference, f"{where}: {name}")
+        for name, reference in parts.items()
+        if reference is not None
+    }
+    return Credentials(where, **reveals)
 
 
 def described_account(account: AccountConfig, now_ns: int) -> Account:

@@ -8,8 +8,10 @@ from providers.ports import ProviderInfo
 
 ACCOUNT_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.aave_v3",
+    "alpaca": "providers.alpaca",
     "dydx": "providers.dydx",
     "hyperliquid": "providers.hyperliquid",
+    "ibkr": "providers.ibkr",
     "manual": "providers.manual",
     "spark": "providers.evm.aave_v3",
 }

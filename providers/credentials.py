@@ -50,6 +50,12 @@ class Credentials:
         """Return whether the config names `part` ("key", "secret", "passphrase")."""
         return self._parts[part] is not None
 
+    def load(self) -> None:
+        """Look every part up that the config names; raises `ConfigError`. It may run a command, and so take a while."""
+        for name, reveal in self._parts.items():
+            if reveal is not None:
+                self._part(name)
+
     def hmac_sha256(self, message: bytes) -> bytes:
         """Return HMAC-SHA-256 of `message` under the secret."""
         return hmac.new(self._part("secret").encode(), message, hashlib.sha256).digest()
