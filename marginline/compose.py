@@ -1,23 +1,20 @@
 """The composition root: from a config to a desk with its sources, feeds and channels."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import cache, partial
 
 from desk.desk import Desk
 from desk.notify import Notifier
 from desk.settings import DeskSettings, NotifyUrl
-from engine.accounts import Account, Kind
+from engine.accounts import Kind
 from engine.alerts import AlertPolicy
-from engine.document import DocumentError, parse_portfolio
 from engine.severity import Ladder
 from marginline.config import AccountConfig, Config, resolved
+from marginline.described import describer
 from marginline.registry import DESCRIBED_IN_CONFIG, account_module, feed_module
 from marginline.secrets import resolve
 from providers.credentials import Credentials
-from providers.errors import ConfigError
 from providers.ports import AccountOptions, HistorySource, PositionSource, PriceFeed, VenueOptions
 
 
@@ -98,7 +95,7 @@ def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSo
 
 def account_options(account: AccountConfig, clock: Callable[[], int] = time.time_ns) -> AccountOptions:
     """Return what the adapter of one `[[account]]` is told, references looked up; raises `ConfigError`."""
-    manual = described_account(account, clock()) if account.provider in DESCRIBED_IN_CONFIG else None
+    manual = describer(account, clock) if account.provider in DESCRIBED_IN_CONFIG else None
     return AccountOptions(
         name=account.name,
         provider=account.provider,
@@ -143,38 +140,6 @@ def _credentials(where: str, key: str | None, secret: str | None, passphrase: st
         if reference is not None
     }
     return Credentials(where, **reveals)
-
-
-def described_account(account: AccountConfig, now_ns: int) -> Account:
-    """Return a manual account from its tables in the config, under the rules of a portfolio document."""
-    seconds = now_ns // 1_000_000_000
-    document = {
-        "schema": "marginline.portfolio/1",
-        "as_of": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)),
-        "prices": {asset: {"oracle": 1} for asset in _assets(account)},  # only to satisfy the parser: not kept
-        "accounts": [{"name": account.name, "provider": "manual", **account.described}],
-    }
-    try:
-        portfolio = parse_portfolio(json.dumps(document, default=_plain))
-    except DocumentError as error:
-        raise ConfigError(f"{account.where}: {error}") from error
-    return portfolio.accounts[0]
-
-
-def _assets(account: AccountConfig) -> set[str]:
-    """Return every asset that a manual account names; what is not a table is left to the parser's complaint."""
-    legs = [leg for key in ("collateral", "debt", "positions") for leg in _tables(account.described.get(key))]
-    return {asset for leg in legs if isinstance(asset := leg.get("asset"), str) and asset}
-
-
-def _tables(value: object) -> list[dict[str, object]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise ConfigError(f"a manual account holds a {type(value).__name__}, which is neither text nor a number")
 
 
 def account_ladders(config: Config) -> dict[str, Ladder]:

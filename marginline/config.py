@@ -97,6 +97,7 @@ class AccountConfig:
     subaccount: str | None = None
     wallet: str | None = None
     file: str | None = None
+    folder: Path = Path()
     ladder: Ladder | None = None
     oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
     described: Mapping[str, object] = field(default_factory=dict)
@@ -257,6 +258,7 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
         subaccount=table.text("subaccount"),
         wallet=table.text("wallet"),
         file=table.text("file"),
+        folder=table.file.parent,
         ladder=ladder,
         oracle_rules=rules,
         described=described,

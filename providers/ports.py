@@ -4,7 +4,7 @@ Iterators never end by themselves and never raise for a lost link: they yield a 
 only `Refused`/`Unauthorised` (asking again is useless) or `asyncio.CancelledError`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
@@ -185,11 +185,11 @@ class AccountOptions:
     """One `[[account]]`, references resolved where the adapter needs them at read time.
 
     `rpc_urls` are tried in order. `oracle_rules` by asset override bundled ones. `market` names an entry of the
-    address book where a chain has several ("core", "prime"). `manual` is the account of a `manual` provider.
+    address book where a chain has several ("core", "prime"). `manual` gives the account of a `manual` provider as
+    described now, which changes only where it is in a `file`.
     Transactions go to `submit_rpc_url` where it is set, and to `rpc_urls` when that fails only with `submit_fallback`.
     `confirmations` are the blocks, its own included, after which a transaction counts as confirmed. `credentials` are
-    a venue's API key; `subaccount` and `wallet` name a part of the account where a venue has them; `file` is what a
-    described account is read from.
+    a venue's API key; `subaccount` and `wallet` name a part of the account where a venue has them.
     """
 
     name: str
@@ -206,7 +206,7 @@ class AccountOptions:
     stale_after_s: float | None = None
     tls_ca: str | None = None
     oracle_rules: Mapping[str, OracleRule] = field(default_factory=dict)
-    manual: Account | None = None
+    manual: Callable[[], Account] | None = None
     submit_rpc_url: str | None = None
     submit_fallback: bool = False
     confirmations: int = 1

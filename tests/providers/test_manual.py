@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from math import inf
 
@@ -22,17 +23,17 @@ ACCOUNT = Account(
 
 
 def described(poll_s: float | None = None) -> AccountOptions:
-    return AccountOptions("cold", "manual", poll_s=poll_s, manual=ACCOUNT)
+    return AccountOptions("cold", "manual", poll_s=poll_s, manual=lambda: ACCOUNT)
 
 
 def test_a_reading_is_the_account_as_described_observed_now() -> None:
-    manual = ManualAccount("cold", ACCOUNT, None, clock=lambda: 42)
+    manual = ManualAccount("cold", lambda: ACCOUNT, None, clock=lambda: 42)
     assert asyncio.run(manual.read()) == Reading("cold", (ACCOUNT,), 42)
 
 
 def test_it_is_live_at_once_and_never_stale_by_itself() -> None:
     async def run() -> None:
-        manual = ManualAccount("cold", ACCOUNT, None)
+        manual = ManualAccount("cold", lambda: ACCOUNT, None)
         assert manual.name == "cold"
         assert manual.stale_after_s == inf
         async with aclosing(manual.watch()) as said:
@@ -47,7 +48,7 @@ def test_it_is_live_at_once_and_never_stale_by_itself() -> None:
 
 def test_with_a_poll_it_repeats_itself_in_time() -> None:
     async def run() -> None:
-        manual = ManualAccount("cold", ACCOUNT, 0.02)
+        manual = ManualAccount("cold", lambda: ACCOUNT, 0.02)
         assert manual.stale_after_s == 0.02
         async with asyncio.timeout(3), aclosing(manual.watch()) as said:
             await anext(said)
@@ -72,3 +73,29 @@ def test_a_poll_that_makes_no_sense_is_a_config_error(poll_s: float) -> None:
 def test_it_may_be_of_any_kind() -> None:
     assert INFO.kinds == set(Kind)
     assert not INFO.required
+
+
+def test_a_changed_description_is_heeded_and_a_broken_one_is_told() -> None:
+    async def run() -> None:
+        said: list[Account | str] = [ACCOUNT]
+
+        def describe() -> Account:
+            if isinstance(said[0], str):
+                raise ConfigError(said[0])
+            return said[0]
+
+        manual = ManualAccount("cold", describe, None, look_s=0.005)
+        async with asyncio.timeout(3), aclosing(manual.watch()) as heard:
+            assert [type(await anext(heard)) for _ in range(2)] == [LinkChange, Reading]
+            said[0] = "legs.csv:3: amount must be a number"
+            broken = await anext(heard)
+            assert isinstance(broken, LinkChange)
+            assert (broken.state, broken.detail) == (LinkState.DEGRADED, "legs.csv:3: amount must be a number")
+            changed = said[0] = replace(ACCOUNT, debt=())
+            back, reading = await anext(heard), await anext(heard)
+            assert isinstance(back, LinkChange)
+            assert back.state is LinkState.LIVE
+            assert isinstance(reading, Reading)
+            assert reading.accounts == (changed,)
+
+    asyncio.run(run())
