@@ -6,9 +6,17 @@ DESIGN 6 shows the shape. Beyond its example these keys are optional, so that li
   `asset`, `age_s`, `heartbeat_s`, `deviation_bps`, `description`).
 - `accounts[]`: `quote`, `prices` (this account's own oracles by asset, same keys as above; they win over the shared
   ones), `close_factor` (loan), `cash_rate` (perp, broker).
+- `accounts[]` that are perps: `mode` "portfolio"; `collateral` (coins that back it: `liquidation_threshold` is the
+  weight that the venue gives the coin) and `debt` (coins borrowed). A coin in the quote currency itself needs no price.
+- `accounts[]` that are perps or brokers: `extra_requirement` (maintenance that no position explains),
+  `liquidation_multiple` (the equity over maintenance at which the venue takes over), `order_margin` (locked in open
+  orders), `initial_requirement`, `trigger` (whose price liquidates), `estimated` (why its distances are estimates),
+  `margin_call` (`amount`, `due`, `text`) and `session` (`is_open`, `opens`, `closes`); times are RFC 3339 in UTC.
 - `collateral[]`: `liquidation_bonus`. `positions[]`: `fee_rate`, `funding_rate`, `margin_used`,
-  `venue_liquidation_price`, and `maintenance_rate` as shorthand for one tier from 0. A tier without `deduction` joins
-  the one before it.
+  `venue_liquidation_price`, `inverse` (its face value in quote currency is `quantity` x `entry_price`, and constant),
+  `contract`, `adl_rank` (1 to 5), `predicted_funding_rate`, `next_funding` (a time), `funding_paid`, and
+  `maintenance_rate` as shorthand for one tier from 0. A tier without `deduction` joins the one before it. Positions of
+  one asset may have marks of their own; one without any goes by the account's own price, else by the largest's mark.
 
 Numbers are JSON strings or numbers and stay exact. Ages count back from `as_of`. A document carries what an account
 holds, never what a venue or a chain says of it (`reported`, `ledger`, `degraded`): once edited, that would be false.
@@ -17,11 +25,27 @@ holds, never what a venue or a chain says of it (`reported`, `ledger`, `degraded
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Position, Tier
+from engine.accounts import Account, Kind, MarginMode
+from engine.document_legs import (
+    ONE,
+    RATE_LIMIT,
+    ZERO,
+    amount,
+    collateral,
+    debt,
+    margin_call,
+    number,
+    optional,
+    position,
+    positive,
+    rate,
+    session,
+    words,
+)
 from engine.portfolio import Portfolio, render_portfolio
 from engine.prices import AssetPrice, OracleLeg, OraclePrice, Quote
 from engine.reading import SECOND_NS, DocumentError, Node, read_json
-from engine.rendering import PORTFOLIO_SCHEMA, plain
+from engine.rendering import PORTFOLIO_SCHEMA
 
 __all__ = ["PORTFOLIO_SCHEMA", "DocumentError", "Portfolio", "parse_portfolio", "render_portfolio"]
 
@@ -29,39 +53,31 @@ MAX_ACCOUNTS = 10_000
 MAX_ASSETS = 10_000
 MAX_LEGS = 1_000
 MAX_QUOTES = 100
-MAX_TIERS = 200
 MAX_AGE_S = Decimal(10) ** 10
-JOIN_TOLERANCE = Decimal("0.000001")
 
-_ZERO, _ONE = Decimal(0), Decimal(1)
-_FRACTION_HINT = "write 83 % as 0.83"
-_RATE_LIMIT = Decimal(100)
 _ORACLE_KEYS = frozenset({"oracle", "oracle_age_s", "heartbeat_s", "deviation_bps", "legs", "source", "round_id"})
 _PRICE_KEYS = _ORACLE_KEYS | {"quotes", "volatility", "stable"}
 _LEG_KEYS = frozenset({"price", "asset", "age_s", "heartbeat_s", "deviation_bps", "description"})
 _COMMON_KEYS = frozenset({"name", "kind", "provider", "chain_id", "quote", "prices"})
-_ACCOUNT_KEYS: Mapping[Kind, frozenset[str]] = {
-    Kind.LOAN: _COMMON_KEYS | {"collateral", "debt", "close_factor"},
-    Kind.PERP: _COMMON_KEYS | {"mode", "balance", "cash_rate", "positions"},
-    Kind.BROKER: _COMMON_KEYS | {"cash", "cash_rate", "positions"},
-}
-_COLLATERAL_KEYS = frozenset(
-    {"asset", "amount", "liquidation_threshold", "max_ltv", "supply_rate", "liquidation_bonus"}
-)
-_POSITION_KEYS = frozenset(
+_MARGIN_KEYS = frozenset(
     {
-        "asset",
-        "quantity",
-        "entry_price",
-        "mark_price",
-        "tiers",
-        "maintenance_rate",
-        "fee_rate",
-        "funding_rate",
-        "margin_used",
-        "venue_liquidation_price",
+        "cash_rate",
+        "positions",
+        "extra_requirement",
+        "liquidation_multiple",
+        "order_margin",
+        "initial_requirement",
+        "trigger",
+        "estimated",
+        "margin_call",
+        "session",
     }
 )
+_ACCOUNT_KEYS: Mapping[Kind, frozenset[str]] = {
+    Kind.LOAN: _COMMON_KEYS | {"collateral", "debt", "close_factor"},
+    Kind.PERP: _COMMON_KEYS | _MARGIN_KEYS | {"mode", "balance", "collateral", "debt"},
+    Kind.BROKER: _COMMON_KEYS | _MARGIN_KEYS | {"cash"},
+}
 
 
 def parse_portfolio(text: str | bytes) -> Portfolio:
@@ -89,38 +105,26 @@ def parse_portfolio(text: str | bytes) -> Portfolio:
 
 
 def _require_prices(node: Node, account: Account, prices: Mapping[str, AssetPrice]) -> None:
-    marked = {position.asset for position in account.positions if position.mark_price is not None}
-    for asset in sorted(account.assets - marked - account.oracles.keys()):
+    priced = {each.asset for each in account.positions if each.mark_price is not None} | account.oracles.keys()
+    if account.kind is not Kind.LOAN:
+        priced.add(account.quote)
+    for asset in sorted(account.assets - priced):
         if asset not in prices or prices[asset].oracle is None:
             raise DocumentError(f"prices.{asset}.oracle", f"is required; {node.path} holds {asset}; add its price")
 
 
-def _optional(node: Node, key: str, low: Decimal, high: Decimal, hint: str = "") -> Decimal | None:
-    found = node.child(key)
-    return None if found is None else found.within(low, high, hint)
-
-
-def _positive(node: Node, key: str) -> Decimal | None:
-    found = node.child(key)
-    return None if found is None else found.positive()
-
-
-def _rate(node: Node, key: str) -> Decimal | None:
-    return _optional(node, key, -_RATE_LIMIT, _RATE_LIMIT, "rates are annual fractions: write 5 % as 0.05")
-
-
 def _age_ns(node: Node, key: str, as_of_ns: int) -> int | None:
     found = node.child(key)
-    return None if found is None else as_of_ns - int(found.within(_ZERO, MAX_AGE_S) * SECOND_NS)
+    return None if found is None else as_of_ns - int(found.within(ZERO, MAX_AGE_S) * SECOND_NS)
 
 
 def _asset_price(node: Node, as_of_ns: int) -> AssetPrice:
     node.keys(_PRICE_KEYS)
     quotes = node.child("quotes")
     stable = node.child("stable")
-    volatility = _positive(node, "volatility")
-    if volatility is not None and volatility > _RATE_LIMIT:
-        raise node.required("volatility").fail(f"{volatility} is above {_RATE_LIMIT}; write 62 % a year as 0.62")
+    volatility = positive(node, "volatility")
+    if volatility is not None and volatility > RATE_LIMIT:
+        raise node.required("volatility").fail(f"{volatility} is above {RATE_LIMIT}; write 62 % a year as 0.62")
     if node.child("oracle") is None:
         _refuse_oracle_keys(node)
     return AssetPrice(
@@ -148,8 +152,8 @@ def _oracle(node: Node, as_of_ns: int) -> OraclePrice:
         node.required("oracle").positive(),
         updated_at_ns,
         as_of_ns if aged else None,
-        _positive(node, "heartbeat_s"),
-        _positive(node, "deviation_bps"),
+        positive(node, "heartbeat_s"),
+        positive(node, "deviation_bps"),
         read,
         "" if source is None else source.text(),
         None if round_id is None else round_id.whole(),
@@ -163,8 +167,8 @@ def _oracle_leg(node: Node, as_of_ns: int) -> OracleLeg:
         node.required("price").positive(),
         None if asset is None else asset.name(),
         _age_ns(node, "age_s", as_of_ns),
-        _positive(node, "heartbeat_s"),
-        _positive(node, "deviation_bps"),
+        positive(node, "heartbeat_s"),
+        positive(node, "deviation_bps"),
         "" if description is None else description.text(),
     )
 
@@ -197,19 +201,26 @@ def _account(node: Node, as_of_ns: int) -> Account:
         chain_id=None if chain_id is None else chain_id.whole(),
         mode=None if mode is None else MarginMode(mode.choice([each.value for each in MarginMode])),
         quote="USD" if quote is None else quote.name(),
-        collateral=tuple(_collateral(each) for each in _list(node, "collateral")),
-        debt=tuple(_debt(each) for each in _list(node, "debt")),
+        collateral=tuple(collateral(each) for each in _list(node, "collateral")),
+        debt=tuple(debt(each) for each in _list(node, "debt")),
         balance=_balance(node, kind),
-        cash_rate=_rate(node, "cash_rate"),
-        positions=tuple(_position(each, kind) for each in _list(node, "positions")),
+        cash_rate=rate(node, "cash_rate"),
+        positions=tuple(position(each, kind) for each in _list(node, "positions")),
         oracles=oracles,
-        close_factor=_optional(node, "close_factor", _ZERO, _ONE, "write 50 % as 0.5"),
+        close_factor=optional(node, "close_factor", ZERO, ONE, "write 50 % as 0.5"),
+        extra_requirement=number(node, "extra_requirement") or ZERO,
+        liquidation_multiple=positive(node, "liquidation_multiple") or ONE,
+        order_margin=amount(node, "order_margin"),
+        initial_requirement=amount(node, "initial_requirement"),
+        trigger=words(node, "trigger"),
+        estimated=words(node, "estimated"),
+        margin_call=margin_call(node),
+        session=session(node),
     )
     if account.mode is MarginMode.ISOLATED and len(account.positions) != 1:
         raise DocumentError(
             f"{node.path}.positions", f"an isolated account has one position, not {len(account.positions)}; split it"
         )
-    _require_one_mark(node, account)
     return account
 
 
@@ -221,86 +232,8 @@ def _list(node: Node, key: str) -> list[Node]:
 def _balance(node: Node, kind: Kind) -> Decimal:
     match kind:
         case Kind.LOAN:
-            return _ZERO
+            return ZERO
         case Kind.PERP:
             return node.required("balance").number()
         case Kind.BROKER:
             return node.required("cash").number()
-
-
-def _require_one_mark(node: Node, account: Account) -> None:
-    marks: dict[str, Decimal | None] = {}
-    for index, position in enumerate(account.positions):
-        if marks.setdefault(position.asset, position.mark_price) != position.mark_price:
-            raise DocumentError(
-                f"{node.path}.positions[{index}].mark_price",
-                f"differs from another {position.asset} position's; use one",
-            )
-
-
-def _collateral(node: Node) -> Collateral:
-    node.keys(_COLLATERAL_KEYS)
-    return Collateral(
-        node.required("asset").name(),
-        node.required("amount").at_least(_ZERO),
-        node.required("liquidation_threshold").within(_ZERO, _ONE, _FRACTION_HINT),
-        _optional(node, "max_ltv", _ZERO, _ONE, _FRACTION_HINT),
-        _rate(node, "supply_rate"),
-        _optional(node, "liquidation_bonus", _ZERO, _ONE, "write 5 % as 0.05"),
-    )
-
-
-def _debt(node: Node) -> Debt:
-    node.keys(("asset", "amount", "borrow_rate"))
-    return Debt(node.required("asset").name(), node.required("amount").at_least(_ZERO), _rate(node, "borrow_rate"))
-
-
-def _position(node: Node, kind: Kind) -> Position:
-    node.keys(_POSITION_KEYS)
-    margin_used = node.child("margin_used")
-    return Position(
-        node.required("asset").name(),
-        node.required("quantity").number(),
-        _tiers(node),
-        node.required("entry_price").positive() if kind is Kind.PERP else _positive(node, "entry_price"),
-        _positive(node, "mark_price"),
-        _optional(node, "fee_rate", _ZERO, _ONE, "write 0.05 % as 0.0005"),
-        _rate(node, "funding_rate"),
-        None if margin_used is None else margin_used.at_least(_ZERO),
-        _positive(node, "venue_liquidation_price"),
-    )
-
-
-def _tiers(node: Node) -> tuple[Tier, ...]:
-    flat, tiers = node.child("maintenance_rate"), node.child("tiers")
-    if flat is not None and tiers is not None:
-        raise flat.fail("stands beside tiers; keep one of them")
-    if flat is not None:
-        return (Tier(_ZERO, flat.within(_ZERO, Decimal(5), "write 25 % as 0.25")),)
-    if tiers is None:
-        raise DocumentError(f"{node.path}.tiers", "is required; add tiers or maintenance_rate")
-    found: list[Tier] = []
-    for each in tiers.items(MAX_TIERS):
-        found.append(_tier(each, found[-1] if found else None))
-    if not found:
-        raise tiers.fail("is empty; add a tier or write maintenance_rate")
-    return tuple(found)
-
-
-def _tier(node: Node, before: Tier | None) -> Tier:
-    """Return one tier; it must start where the one before leaves off: maintenance at its floor is the same in both."""
-    node.keys(("notional_floor", "maintenance_rate", "deduction"))
-    floor_node, rate_node = node.required("notional_floor"), node.required("maintenance_rate")
-    floor, rate = floor_node.at_least(_ZERO), rate_node.within(_ZERO, Decimal(5), "write 1 % as 0.01")
-    if before is None and floor != 0:
-        raise floor_node.fail(f"{floor} must be 0: the first tier starts at nothing")
-    if before is not None and floor <= before.notional_floor:
-        raise floor_node.fail(f"{floor} does not rise above {before.notional_floor}; sort the tiers")
-    joined = _ZERO if before is None else before.deduction + floor * (rate - before.maintenance_rate)
-    given = node.child("deduction")
-    if given is None:
-        return Tier(floor, rate, joined)
-    deduction = given.number()
-    if abs(deduction - joined) > JOIN_TOLERANCE * floor * rate:
-        raise given.fail(f"{deduction} does not join the tier before it; at this floor it must be {plain(joined)}")
-    return Tier(floor, rate, deduction)

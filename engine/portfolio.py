@@ -81,20 +81,20 @@ def _render_oracle(oracle: OraclePrice, now_ns: int) -> dict[str, object]:
 
 def _render_account(account: Account, now_ns: int) -> dict[str, object]:
     money: dict[str, object] = {}
+    coins: dict[str, object] = {
+        "collateral": [_render_collateral(leg) for leg in account.collateral],
+        "debt": [_present(asset=leg.asset, amount=leg.amount, borrow_rate=leg.borrow_rate) for leg in account.debt],
+    }
     match account.kind:
         case Kind.LOAN:
-            money = {
-                "collateral": [_render_collateral(leg) for leg in account.collateral],
-                "debt": [
-                    _present(asset=leg.asset, amount=leg.amount, borrow_rate=leg.borrow_rate) for leg in account.debt
-                ],
-            }
+            money = coins
         case Kind.PERP:
-            money = {"balance": plain(account.balance)}
+            money = {"balance": plain(account.balance)} | _present(**coins)
         case Kind.BROKER:
             money = {"cash": plain(account.balance)}
     if account.kind is not Kind.LOAN:
         money["positions"] = [_render_position(position) for position in account.positions]
+        money |= _render_margin(account)
     return (
         _present(
             name=account.name,
@@ -109,6 +109,27 @@ def _render_account(account: Account, now_ns: int) -> dict[str, object]:
         )
         | money
     )
+
+
+def _render_margin(account: Account) -> dict[str, object]:
+    """Return what a venue or broker asks beyond its positions, as far as it is told."""
+    call, session = account.margin_call, account.session
+    return _present(
+        extra_requirement=account.extra_requirement or None,
+        liquidation_multiple=None if account.liquidation_multiple == 1 else account.liquidation_multiple,
+        order_margin=account.order_margin,
+        initial_requirement=account.initial_requirement,
+        trigger=account.trigger,
+        estimated=account.estimated,
+        margin_call=None if call is None else _present(amount=call.amount, due=_time(call.due_ns), text=call.text),
+        session=None
+        if session is None
+        else _present(is_open=session.is_open, opens=_time(session.opens_ns), closes=_time(session.closes_ns)),
+    )
+
+
+def _time(moment_ns: int | None) -> str | None:
+    return None if moment_ns is None else timestamp(moment_ns)
 
 
 def _render_collateral(leg: Collateral) -> dict[str, object]:
@@ -137,4 +158,10 @@ def _render_position(position: Position) -> dict[str, object]:
         funding_rate=position.funding_rate,
         margin_used=position.margin_used,
         venue_liquidation_price=position.venue_liquidation_price,
+        inverse=position.inverse or None,
+        contract=position.contract,
+        adl_rank=position.adl_rank,
+        predicted_funding_rate=position.predicted_funding_rate,
+        next_funding=_time(position.next_funding_ns),
+        funding_paid=position.funding_paid,
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Position, VenueReport
+from engine.accounts import Account, Collateral, Debt, Kind, MarginCall, MarginMode, Position, Session, VenueReport
 from engine.answers import portfolio_answer
 from engine.document import DocumentError, Portfolio, parse_portfolio, render_portfolio
 from engine.prices import AssetPrice, OracleLeg, OraclePrice, Quote
@@ -111,6 +111,21 @@ def test_numbers_may_be_strings_or_json_numbers_and_stay_exact() -> None:
         ("accounts/1/positions/0/tiers", [], "accounts[1].positions[0].tiers", "is empty"),
         ("accounts/1/positions/0/maintenance_rate", "0.01", "", "stands beside tiers"),
         ("accounts/1/positions/0/mark_price", "0", "accounts[1].positions[0].mark_price", "must be above 0"),
+        ("accounts/1/positions/0/adl_rank", 6, "accounts[1].positions[0].adl_rank", "6 is outside 1 to 5"),
+        ("accounts/1/positions/0/inverse", "yes", "accounts[1].positions[0].inverse", "must be true or false"),
+        ("accounts/2/positions/0/inverse", True, "accounts[2].positions[0].entry_price", "is required"),
+        ("accounts/1/positions/0/next_funding", "soon", "accounts[1].positions[0].next_funding", "RFC 3339"),
+        ("accounts/1/positions/0/predicted_funding_rate", "500", "", "write 5 % as 0.05"),
+        ("accounts/1/liquidation_multiple", "0", "accounts[1].liquidation_multiple", "must be above 0"),
+        ("accounts/1/order_margin", "-1", "accounts[1].order_margin", "below 0"),
+        ("accounts/1/mode", "port", "accounts[1].mode", "not one of cross, isolated, portfolio"),
+        ("accounts/2/mode", "cross", "accounts[2].mode", "unknown key"),
+        ("accounts/2/collateral", [], "accounts[2].collateral", "unknown key"),
+        ("accounts/0/order_margin", "1", "accounts[0].order_margin", "unknown key"),
+        ("accounts/2/margin_call", {"due": "2026-11-23T10:00:00Z"}, "accounts[2].margin_call.amount", "is required"),
+        ("accounts/2/margin_call", {"amount": "1", "by": "x"}, "accounts[2].margin_call.by", "unknown key"),
+        ("accounts/2/session", {}, "accounts[2].session.is_open", "is required"),
+        ("accounts/2/session", {"is_open": True, "closes": "5 pm"}, "accounts[2].session.closes", "RFC 3339"),
         ("accounts/2/positions/0/maintenance_rate", "25", "", "write 25 % as 0.25"),
         ("prices/ETH/oracle", "-2500", "prices.ETH.oracle", "must be above 0"),
         ("prices/ETH", {"quotes": []}, "prices.ETH.oracle", "is required; accounts[0] holds ETH"),
@@ -171,11 +186,22 @@ def test_an_isolated_account_has_one_position() -> None:
     )
 
 
-def test_positions_of_one_asset_share_a_mark() -> None:
+def test_positions_of_one_asset_may_have_marks_of_their_own() -> None:
     document = deepcopy(DESIGN_EXAMPLE)
     positions = document["accounts"][1]["positions"]
-    positions.append({**positions[0], "mark_price": "61001"})
-    assert problem(json.dumps(document)).path == "accounts[1].positions[1].mark_price"
+    positions.append({**positions[0], "mark_price": "61500", "contract": "BTC-DEC"})
+    read = parse_portfolio(json.dumps(document)).accounts[1]
+    assert [each.mark_price for each in read.positions] == [61_000, 61_500]
+    assert read.positions[1].contract == "BTC-DEC"
+
+
+def test_a_coin_in_the_quote_currency_needs_no_price() -> None:
+    coins = [{"asset": "USDT", "amount": "5", "liquidation_threshold": "1"}]
+    document = deepcopy(DESIGN_EXAMPLE)
+    document["accounts"][1] |= {"quote": "USDT", "collateral": coins}
+    assert parse_portfolio(json.dumps(document)).accounts[1].collateral[0].amount == 5
+    document["accounts"][1]["quote"] = "USD"
+    assert problem(json.dumps(document)).problem.endswith("accounts[1] holds USDT; add its price")
 
 
 def test_an_account_may_bring_its_own_oracle() -> None:
@@ -270,6 +296,7 @@ names = st.text("ABCdef012 .-_/:é漢", min_size=1, max_size=12).map(str.strip).
 shares = amounts("0", "1")
 rates = st.none() | amounts("-2", "2")
 positive = amounts("0.0001", "1000000") | st.sampled_from([d("1e40"), d("1e-40"), d("123456789.123456789123456789")])
+moments = st.none() | st.integers(0, 4 * NOW // 3)
 ages = st.none() | st.integers(0, 10**13).map(lambda age: NOW - age)
 
 
@@ -345,13 +372,38 @@ def one_account(draw: st.DrawFn, name: str, asset: st.SearchStrategy[str]) -> Ac
         rates,
         st.none() | positive,
         st.none() | positive,
+        st.booleans(),
+        st.just("") | names,
+        st.none() | st.integers(1, 5),
+        rates,
+        moments,
+        st.none() | amounts("-1000", "1000"),
     )
-    listed = draw(st.lists(position, max_size=3, unique_by=lambda each: each.asset))
+    listed = draw(st.lists(position, max_size=3))
+    if base.kind is Kind.PERP and draw(st.booleans()):
+        coins = st.builds(Collateral, asset, amount, shares, st.none() | shares, rates, st.none() | shares)
+        base = replace(
+            base,
+            collateral=tuple(draw(st.lists(coins, max_size=2))),
+            debt=tuple(draw(st.lists(st.builds(Debt, asset, amount, rates), max_size=2))),
+        )
     mode = draw(st.none() | st.sampled_from(MarginMode)) if base.kind is Kind.PERP else None
     if mode is MarginMode.ISOLATED and len(listed) != 1:
         mode = MarginMode.CROSS
     return replace(
-        base, mode=mode, balance=draw(amounts("-1000", "1000")), cash_rate=draw(rates), positions=tuple(listed)
+        base,
+        mode=mode,
+        balance=draw(amounts("-1000", "1000")),
+        cash_rate=draw(rates),
+        positions=tuple(listed),
+        extra_requirement=draw(st.just(d(0)) | amounts("-1000", "1000")),
+        liquidation_multiple=draw(st.just(d(1)) | amounts("0.5", "2")),
+        order_margin=draw(st.none() | amount),
+        initial_requirement=draw(st.none() | amount),
+        trigger=draw(st.just("") | names),
+        estimated=draw(st.just("") | names),
+        margin_call=draw(st.none() | st.builds(MarginCall, amount, moments, st.just("") | names)),
+        session=draw(st.none() | st.builds(Session, st.booleans(), moments, moments)),
     )
 
 
