@@ -25,6 +25,8 @@ P = TypeVar("P")
 
 # With states pushed, a poll only guards against a push that lies or lags.
 RECONCILE_S = 30.0
+# A word that something changed may come with every order: it never makes polls follow one another faster than this.
+NUDGED_S = 1.0
 
 
 class Taken(StrEnum):
@@ -139,8 +141,11 @@ class Following(Generic[P]):
                 async with asyncio.timeout(self._poll_s):
                     await self._nudge.wait()
             now_s = self._now_s()
+            if self._nudge.is_set():
+                await asyncio.sleep(min(NUDGED_S, self._poll_s) - (now_s - self._polled_at_s))
+                return
             is_pushed = now_s - self._pushed_at_s < 2 * self._poll_s
-            if self._nudge.is_set() or not is_pushed or now_s - self._polled_at_s >= RECONCILE_S:
+            if not is_pushed or now_s - self._polled_at_s >= RECONCILE_S:
                 return
 
     def _failed(self, error: Unreachable | RateLimited | Malformed, pause_s: float) -> None:
