@@ -26,6 +26,10 @@ class StepFate(StrEnum):
     UNKNOWN = "unknown"
 
 
+WAITS = frozenset({StepFate.SIGNED, StepFate.SENT, StepFate.UNKNOWN})
+"""Fates of a step that may still land: what a higher fee could overtake."""
+
+
 class Stage(StrEnum):
     """Where an action stands. `UNSENT`: nothing left this machine. `UNFINISHED`: some steps landed, others never left.
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol, cast
 
-from desk.actions import ActionState, JournalError, Refusal, Stage, StepFate
+from desk.actions import WAITS, ActionState, JournalError, Refusal, Stage, StepFate
 from desk.carry import Diary, Patience, hand_over, noted
 from desk.entries import EntryKind
 from desk.journal import Journal
@@ -19,8 +19,6 @@ from desk.replay import signed_steps
 from engine.record import record
 from providers.errors import AppError, Refused
 from providers.rescue_ports import CollateralWriter, FeeRaiser, Signer, Step
-
-WAITS = frozenset({StepFate.SIGNED, StepFate.SENT, StepFate.UNKNOWN})
 
 
 class Replacer(CollateralWriter, FeeRaiser, Protocol):

@@ -50,11 +50,6 @@ class Mempool(Chain):
         if signed.raw.split(":")[0] in self.mines_at_once:
             self.mine(signed.reference)
 
-    @property
-    def waiting_references(self) -> set[str]:
-        """Return what waits now."""
-        return {signed.reference for signed in self.waiting.values()}
-
     def mine(self, reference: str) -> None:
         """Let one transaction land: whatever else has its nonce never will."""
         nonce = int(reference.split("-")[1])

@@ -98,7 +98,7 @@ class DurableMempool(Mempool):
         self.path, self.tell = path, tell
         self.mines_at_once = {"approve"}
         self.sent = path.read_text().split() if path.exists() else []
-        self.mined = {7: reference for reference in self.sent if reference.startswith("tx-7-")}
+        self.mined = dict.fromkeys((7,), self.sent[0]) if self.sent else {}
 
     def reached_point(self, point: str) -> None:
         """Tell the parent, and wait until it lets this process live on."""

@@ -200,9 +200,10 @@ def test_what_is_still_being_followed_is_overtaken_and_goes_on_to_its_end(bench:
         executor = bench.started(LONG)
         bench.chain.mines_at_once = set()
         await executor.arm({}, actor="test")
-        plan = plan_for()
+        plan, reached = plan_for(), bench.chain.hold("find")
         task = asyncio.create_task(executor.execute(plan, plan.options[0], actor="test"))
-        await until(lambda: "tx-7-16" in bench.chain.waiting_references)
+        await reached.wait()
+        bench.chain.held["find"].set()
         action = executor.actions[0]
         bench.chain.mines_at_once = {"approve", "supply"}
         there = await executor.speed_up(await executor.faster(action.id), actor="test s")
@@ -213,13 +214,6 @@ def test_what_is_still_being_followed_is_overtaken_and_goes_on_to_its_end(bench:
         assert bench.kept() == done
 
     asyncio.run(work())
-
-
-async def until(fact: Callable[[], bool]) -> None:
-    """Wait for a fact."""
-    async with asyncio.timeout(5):
-        while not fact():
-            await asyncio.sleep(0)
 
 
 async def disarmed(bench: Bench, offer: Faster) -> Faster:

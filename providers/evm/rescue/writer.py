@@ -24,7 +24,6 @@ from providers.evm.rpc import Request, quantity
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
 
-
 PERMIT_LEFT_S = 300
 """What a permit must still last to be sent again."""
 
