@@ -17,13 +17,9 @@ FORMAT = "marginline.journal/1"
 
 
 class EntryKind(StrEnum):
-    """What an entry tells of an action; `NOTE` tells of arming, disarming and anything else.
-
-    `REPLACE` is the intent to send a step again at higher fees under its nonce; a `SIGNED` of the same step follows.
-    """
+    """What an entry tells of an action; `NOTE` tells of arming, disarming and anything else."""
 
     INTENT = "intent"
-    REPLACE = "replace"
     SIGNED = "signed"
     SENT = "sent"
     OUTCOME = "outcome"

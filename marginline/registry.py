@@ -9,6 +9,7 @@ from providers.ports import ProviderInfo
 ACCOUNT_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.aave_v3",
     "alpaca": "providers.alpaca",
+    "deribit": "providers.deribit.source",
     "dydx": "providers.dydx",
     "hyperliquid": "providers.hyperliquid",
     "ibkr": "providers.ibkr",
@@ -28,7 +29,6 @@ RESCUE_MODULES: Mapping[str, str] = {
     "hyperliquid": "providers.hyperliquid_rescue",
     "spark": "providers.evm.rescue.writer",
 }
-SIMULATED_MODULE = "providers.simulated.market"
 DESCRIBED_IN_CONFIG = frozenset({"manual"})
 
 
@@ -68,6 +68,6 @@ class SettingsByProvider(Mapping[str, frozenset[str]]):
 
 
 def all_infos() -> list[ProviderInfo]:
-    """Return what every adapter reads and does: accounts, then price venues, then the market behind `demo`."""
-    modules = [*dict.fromkeys(ACCOUNT_MODULES.values()), *FEED_MODULES.values(), SIMULATED_MODULE]
+    """Return what every adapter reads and does, accounts first, then price venues."""
+    modules = [*dict.fromkeys(ACCOUNT_MODULES.values()), *FEED_MODULES.values()]
     return [import_module(module).INFO for module in modules]
