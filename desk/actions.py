@@ -26,6 +26,10 @@ class StepFate(StrEnum):
     UNKNOWN = "unknown"
 
 
+WAITS = frozenset({StepFate.SIGNED, StepFate.SENT, StepFate.UNKNOWN})
+"""Fates of a step that may still land: what a higher fee could overtake."""
+
+
 class Stage(StrEnum):
     """Where an action stands. `UNSENT`: nothing left this machine. `UNFINISHED`: some steps landed, others never left.
 
@@ -48,7 +52,11 @@ OPEN = frozenset({Stage.PREPARING, Stage.RUNNING, Stage.UNKNOWN})
 
 @record
 class StepState:
-    """One step: its title, how far it is, how to find it (transaction hash or venue reference), and the evidence."""
+    """One step: its title, how far it is, how to find it (transaction hash or venue reference), and the evidence.
+
+    `earlier` are the references that were replaced by faster ones under the same nonce: at most one of all lands.
+    `fee_usd` is what the last replacement may cost at most; it counts against the caps, `None` without one.
+    """
 
     title: str
     fate: StepFate = StepFate.WAITING
@@ -56,6 +64,13 @@ class StepState:
     nonce: int | None = None
     owner: str = ""
     evidence: str = ""
+    earlier: tuple[str, ...] = ()
+    fee_usd: Decimal | None = None
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Return every reference under which it may have landed, the latest first; empty before a signature."""
+        return (self.reference, *reversed(self.earlier)) if self.reference else ()
 
 
 @record

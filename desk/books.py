@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TypeVar
 
-from desk.actions import JournalError, Refusal
+from desk.actions import ActionState, JournalError, Refusal
 from desk.entries import EntryKind
 from desk.journal import Journal
-from desk.limits import DAY_NS, Limits, left_today, over_cap, spent
+from desk.limits import DAY_NS, Limits, fee_over_cap, left_today, over_cap, spent
 from engine.plan_checks import Caps
 from engine.rescue import Option
 
@@ -55,6 +56,25 @@ class Books:
         over = over_cap(self._limits, account, option, spent(recent, since_ns))
         if over:
             raise Refusal(over)
+
+    async def check_fee(self, action: ActionState, index: int, fee_usd: Decimal | None) -> None:
+        """Raise `Refusal` naming the cap that the fee of a replacement of one step would break."""
+        since_ns = self._clock() - DAY_NS
+        recent = await self.ask(lambda: self._journal.actions_since(since_ns))
+        # Of all that were signed for this step one lands: the highest fee is the one that counts.
+        before = action.steps[index].fee_usd or Decimal(0)
+        has_counted = any(one.id == action.id for one in recent)
+        total = spent(recent, since_ns) - (before if has_counted else Decimal(0))
+        over = fee_over_cap(self._limits, action.account, fee_usd, total)
+        if over:
+            raise Refusal(over)
+
+    async def open_action(self, action: str) -> ActionState:
+        """Return an action whose end is not known; raises `Refusal` when it is none (any more)."""
+        for left in await self.ask(self._journal.open_actions):
+            if left.id == action:
+                return left
+        raise Refusal(f"no open action {action}")
 
     async def caps(self, account: str) -> Caps:
         """Return what the caps still leave to one action for `account`; raises `Refusal`."""

@@ -17,9 +17,13 @@ FORMAT = "marginline.journal/1"
 
 
 class EntryKind(StrEnum):
-    """What an entry tells of an action; `NOTE` tells of arming, disarming and anything else."""
+    """What an entry tells of an action; `NOTE` tells of arming, disarming and anything else.
+
+    `REPLACE` is the intent to send a step again at higher fees under its nonce; a `SIGNED` of the same step follows.
+    """
 
     INTENT = "intent"
+    REPLACE = "replace"
     SIGNED = "signed"
     SENT = "sent"
     OUTCOME = "outcome"

@@ -11,18 +11,19 @@ from typing import TypeVar
 from desk.actions import ActionState, JournalError, Refusal, Stage, StepFate, StepState
 from desk.arming import Armed, Armoury, why_not_armed
 from desk.books import Books
-from desk.carry import Diary, Patience, carry_steps, look_again
+from desk.carry import Diary, Patience, carry_steps, follow, look_again
 from desk.entries import EntryKind
 from desk.intents import intent_facts, plan_id, target_said
 from desk.journal import Journal
 from desk.limits import Limits, too_old
 from desk.preflight import Prices, Ready, Seen, answered, look, proven
 from desk.reconcile import abandon, reconcile, why_not_abandoned
+from desk.speedup import Faster, faster, overtake, replacer_of
 from engine.plan_checks import Caps
 from engine.rescue import Option, Plan
 from providers.errors import AppError
 from providers.ports import PositionSource, Reading
-from providers.rescue_ports import CollateralWriter, SignerBox, WalletSource
+from providers.rescue_ports import CollateralWriter, Fate, SignerBox, WalletSource
 
 log = logging.getLogger("marginline.desk")
 
@@ -68,6 +69,7 @@ class Executor:
         self._patience = patience or Patience()
         self._armoury = Armoury({box.name: box for box in signers.values()}.values())
         self._busy: dict[str, str] = {}
+        self._running: dict[str, Diary] = {}
         self._reconciled = False
         self._holders = 0
         self._books = Books(journal, limits, clock)
@@ -135,7 +137,8 @@ class Executor:
                 looked = []
                 for action in left:
                     if (account is None or action.account == account) and action.account not in self._busy:
-                        looked.append(await self._reconcile(replace(action, actor=actor)))
+                        with self._claimed(action.account, alone=False):
+                            looked.append(await self._reconcile(replace(action, actor=actor)))
                 await self._recall()
             except JournalError as error:
                 raise Refusal(str(error)) from error
@@ -167,33 +170,69 @@ class Executor:
         Raises `Refusal` when it was not begun: then nothing was signed, and the journal says why. `show` gets every
         state on the way. An action that is not confirmed is never tried again here: make a plan anew.
         """
-        owner = configured(self._signers, plan.account)
-        wallet = "" if owner is None else f"signer {owner.name}"
         try:
-            for key in filter(None, (plan.account, wallet)):
-                if key in self._busy:
-                    raise Refusal(f"a rescue of {self._busy[key]} is under way with the same account or wallet")
-            self._busy.update({plan.account: plan.account, **({wallet: plan.account} if wallet else {})})
+            with self._claimed(plan.account):
+                self._check_armed(plan.account)
+                with self._right_to_send():
+                    proposed = self._proposed(plan, option, actor)
+                    show(proposed)
+                    ready = await self._may_begin(plan, option)
+                    diary = await self._begin(plan, option, proposed, ready, show)
+                    return await self._carry(plan, diary, ready)
         except Refusal as error:
             await self._refused(plan, option, actor, str(error))
             raise
+
+    async def faster(self, action_id: str) -> Faster:
+        """Return what would overtake the step of an open action that waits; signs nothing, raises `Refusal`."""
+        running = next((each.action for each in self._running.values() if each.action.id == action_id), None)
+        action = running or await self._books.open_action(action_id)
+        return await faster(self.journal, action, configured(self._writers, action.account), self._clock())
+
+    async def speed_up(
+        self, offer: Faster, *, actor: str, show: Callable[[ActionState], None] = lambda _: None
+    ) -> ActionState:
+        """Send what overtakes a step that waits, once; return the action as it then stands.
+
+        One that is being carried out here goes on to its end; any other is followed until the step has landed. Raises
+        `Refusal` when nothing was handed over: what was sent before still waits.
+        """
+        writer, signer = configured(self._writers, offer.account), configured(self._signers, offer.account)
+        running = self._running.get(offer.account)
+
+        async def allow() -> None:
+            old = too_old(self.limits, offer.made_at_ns, self._clock())
+            if old:
+                raise Refusal(old)
+            if running is not None and self._running.get(offer.account) is not running:
+                raise Refusal("it was settled meanwhile: look again")
+            self._check_armed(offer.account)
+            await self._books.check_fee(diary.action, offer.index, offer.fee_usd)
+
         try:
-            self._check_armed(plan.account)
-            with self._right_to_send():
-                proposed = self._proposed(plan, option, actor)
-                show(proposed)
-                ready = await self._may_begin(plan, option)
-                diary = await self._begin(plan, option, proposed, ready, show)
-                return await self._carry(plan, diary, ready)
+            self._check_armed(offer.account)
+            raiser = replacer_of(writer, offer.account)
+            if signer is None:
+                raise Refusal(f"{offer.account} is read-only: no signer is configured")
+            if running is not None and running.action.id == offer.action:
+                diary = running  # one that ended while its turn was waited for is not followed any more
+                await overtake(diary, offer, raiser, signer, self._patience, allow, actor)
+                return diary.action
+            with self._claimed(offer.account), self._right_to_send():
+                if not self._reconciled:
+                    raise Refusal("actions of an earlier run are not reconciled yet")
+                action = await self._books.open_action(offer.action)
+                diary = self._diary(replace(action, actor=actor), show)
+                with self._told(diary):
+                    await overtake(diary, offer, raiser, signer, self._patience, allow, actor)
+                    found, _ = await follow(diary, offer.index, raiser, self._patience)
+                    if found.fate is Fate.UNKNOWN:
+                        return diary.show(replace(diary.action, stage=Stage.UNKNOWN))
+                    return await self._reconcile(diary.action, show)
         except Refusal as error:
-            await self._refused(plan, option, actor, str(error))
+            facts = {"reason": str(error), "speeds_up": offer.replaces, "step": offer.index}
+            await self._books.refused(facts, offer.action, offer.account, actor)
             raise
-        finally:
-            for key in (plan.account, wallet):
-                self._busy.pop(key, None)
-            self._expire()
-            self._let_go()
-            self.on_change()
 
     async def caps(self, account: str) -> Caps:
         """Return what the caps still leave to one action for `account`; raises `Refusal`: the journal is unreadable."""
@@ -221,7 +260,7 @@ class Executor:
             raise Refusal("actions of an earlier run are not reconciled yet")
         await self._books.check_new(plan.account, plan_id(plan))
         now_ns = self._clock()
-        old = too_old(self.limits, plan, now_ns)
+        old = too_old(self.limits, plan.made_at_ns, now_ns)
         if old:
             raise Refusal(old)
         source = configured(self._sources, plan.account)
@@ -234,7 +273,7 @@ class Executor:
         await self._books.check_caps(plan.account, option)
         wallet = configured(self._wallets, plan.account)
         ready = await proven(plan, option, seen, writer, wallet, self.limits)
-        old = too_old(self.limits, plan, self._clock())
+        old = too_old(self.limits, plan.made_at_ns, self._clock())
         if old:
             raise Refusal(old)
         return ready
@@ -298,15 +337,24 @@ class Executor:
         signer = configured(self._signers, plan.account)
         if writer is None or signer is None:
             raise ValueError(f"{plan.account} was never cleared to send")
-        ended = None
+        self._running[plan.account] = diary
         try:
-            ended = await carry_steps(diary, writer, signer, ready.steps, self._patience)
-            if ended is None:
-                ended = await self._conclude(diary, ready.seen)
+            with self._told(diary):
+                ended = await carry_steps(diary, writer, signer, ready.steps, self._patience)
+                return ended or await self._conclude(diary, ready.seen)
         finally:
-            if ended is None:  # cancelled or crashed on the way: the journal knows how far it came
-                diary.show(replace(diary.action, stage=Stage.UNKNOWN, evidence="interrupted: reconcile it by reading"))
-        return ended
+            del self._running[plan.account]
+
+    @contextmanager
+    def _told(self, diary: Diary) -> Iterator[None]:
+        """Show an action that is cut off on its way as unknown: the journal knows how far it came."""
+        try:
+            yield
+        except Refusal:
+            raise
+        except BaseException:
+            diary.show(replace(diary.action, stage=Stage.UNKNOWN, evidence="interrupted: reconcile it by reading"))
+            raise
 
     async def _conclude(self, diary: Diary, before: Seen | None) -> ActionState:
         """Read the account again and write the result: every step has landed."""
@@ -345,8 +393,10 @@ class Executor:
                     return seen
                 await asyncio.sleep(self._patience.look_every_s)
 
-    async def _reconcile(self, action: ActionState) -> ActionState:
-        diary = self._diary(action)
+    async def _reconcile(
+        self, action: ActionState, show: Callable[[ActionState], None] = lambda _: None
+    ) -> ActionState:
+        diary = self._diary(action, show)
         writer = configured(self._writers, action.account)
         return await reconcile(diary, writer, self._patience.answer_s) or await self._conclude(diary, None)
 
@@ -376,6 +426,26 @@ class Executor:
 
     def _expire(self) -> None:
         if not self._busy and self._armoury.expire(self._clock()):
+            self._let_go()
+            self.on_change()
+
+    @contextmanager
+    def _claimed(self, account: str, *, alone: bool = True) -> Iterator[None]:
+        """Keep an account, and with `alone` the wallet that pays for it, to one action; raises `Refusal` when taken."""
+        keys, box = [account], configured(self._signers, account)
+        if box is not None and alone:
+            # Two signers may hold one key, and so one nonce; an API key is no wallet.
+            keys.append(f"wallet {box.address.lower() if box.address.startswith('0x') else box.name}")
+        for key in keys:
+            if key in self._busy:
+                raise Refusal(f"a rescue of {self._busy[key]} is under way with the same account or wallet")
+        self._busy |= dict.fromkeys(keys, account)
+        try:
+            yield
+        finally:
+            for key in keys:
+                self._busy.pop(key, None)
+            self._expire()
             self._let_go()
             self.on_change()
 

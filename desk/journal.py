@@ -139,6 +139,10 @@ class Journal:
         recent = "SELECT action FROM entries WHERE kind = 'intent' AND at_ns > ?"
         return self._replayed(f"WHERE action IN ({recent}) ORDER BY seq", (since_ns,))
 
+    def entries_of(self, action: str) -> tuple[Entry, ...]:
+        """Return every entry of one action, oldest first; raises `JournalError`."""
+        return tuple(self._select("WHERE action = ? ORDER BY seq", (action,)))
+
     def knows(self, action: str) -> bool:
         """Return whether an action of this id was ever begun; raises `JournalError`."""
         return bool(self._select("WHERE kind = 'intent' AND action = ? LIMIT 1", (action,)))

@@ -42,12 +42,13 @@ class Limits:
 def spent(actions: Iterable[ActionState], since_ns: int) -> Decimal:
     """Return USD of every action begun later than `since_ns` of which anything was signed, or still may be.
 
-    Confirmed or not does not matter: what was sent counts. Times ahead of the clock count too.
+    Confirmed or not does not matter: what was sent counts. Times ahead of the clock count too. A step that was
+    replaced counts once, with the highest fee that was offered for it.
     """
     counted = (
-        action.value_usd
+        (action.value_usd or Decimal(0)) + sum((step.fee_usd or Decimal(0) for step in action.steps), Decimal(0))
         for action in actions
-        if action.started_at_ns > since_ns and action.value_usd is not None and _may_have_cost(action)
+        if action.started_at_ns > since_ns and _may_have_cost(action)
     )
     return sum(counted, Decimal(0))
 
@@ -72,6 +73,26 @@ def over_cap(limits: Limits, account: str, option: Option, spent_today: Decimal)
     return ""
 
 
+def fee_over_cap(limits: Limits, account: str, fee_usd: Decimal | None, spent_today: Decimal) -> str:
+    """Return the cap that the fee of a replacement would break, or "". `spent_today` is without any fee for its step.
+
+    A fee is held against the caps as if it were an action of its own: what it speeds up was counted before.
+    """
+    if fee_usd is None:
+        return "what its fee is in USD is unknown, so no cap can vouch for it"
+    if not fee_usd.is_finite() or fee_usd < 0:
+        return f"its fee of {fee_usd} USD is no amount"
+    cap = limits.per_action(account)
+    if cap is not None and fee_usd > cap:
+        return f"its fee of up to {_usd(fee_usd)} is over the cap of {_usd(cap)} per action"
+    if limits.max_per_day_usd is not None and spent_today + fee_usd > limits.max_per_day_usd:
+        return (
+            f"its fee of up to {_usd(fee_usd)} after {_usd(spent_today)} in the last 24 hours is over the cap of"
+            f" {_usd(limits.max_per_day_usd)} per day"
+        )
+    return ""
+
+
 def left_today(limits: Limits, spent_today: Decimal) -> Decimal | None:
     """Return USD that may still be sent within the day's cap, at least 0; `None` without a cap."""
     if limits.max_per_day_usd is None:
@@ -79,9 +100,9 @@ def left_today(limits: Limits, spent_today: Decimal) -> Decimal | None:
     return max(Decimal(0), limits.max_per_day_usd - spent_today)
 
 
-def too_old(limits: Limits, plan: Plan, now_ns: int) -> str:
-    """Return why the plan's age forbids to carry it out, or ""."""
-    age_s = (now_ns - plan.made_at_ns) / SECOND_NS
+def too_old(limits: Limits, made_at_ns: int, now_ns: int) -> str:
+    """Return why the age of a plan made then forbids to carry it out, or ""."""
+    age_s = (now_ns - made_at_ns) / SECOND_NS
     if age_s > limits.plan_max_age_s:
         return f"the plan is {age_s:.0f} s old, over {limits.plan_max_age_s} s; make it again"
     return "the plan is from the future: the clock was set back; make it again" if age_s < -5 else ""

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from desk.actions import ActionState, Stage, StepFate
-from desk.carry import FATES, Diary
+from desk.actions import ActionState, Stage, StepFate, StepState
+from desk.carry import FATES, Diary, find_step
 from desk.entries import EntryKind
 from providers.errors import AppError
 from providers.rescue_ports import CollateralWriter, Fate, Found
@@ -22,11 +22,11 @@ async def reconcile(diary: Diary, writer: CollateralWriter | None, answer_s: flo
     for index, step in enumerate(diary.action.steps):
         if step.fate is StepFate.WAITING or step.fate in SETTLED:
             continue
-        found = await _found(writer, step.reference, step.nonce, step.owner, answer_s)
+        found, reference = await _found(writer, step, answer_s)
         fate = StepFate.UNKNOWN if found.fate is Fate.PENDING else FATES[found.fate]
         evidence = found.evidence or ("not landed yet" if found.fate is Fate.PENDING else "")
         if (fate, evidence) != (step.fate, step.evidence):
-            await diary.outcome(index, fate, evidence)
+            await diary.outcome(index, fate, evidence, reference)
     fates = [step.fate for step in diary.action.steps]
     if StepFate.UNKNOWN in fates:
         return diary.action
@@ -57,15 +57,13 @@ async def abandon(diary: Diary, reason: str) -> ActionState:
     return await diary.finish(Stage.ABANDONED, f"closed by hand without knowing its outcome: {reason}")
 
 
-async def _found(
-    writer: CollateralWriter | None, reference: str, nonce: int | None, owner: str, answer_s: float
-) -> Found:
+async def _found(writer: CollateralWriter | None, step: StepState, answer_s: float) -> tuple[Found, str]:
     if writer is None:
-        return Found(Fate.UNKNOWN, "no writer is configured for this account, so nobody can look")
+        return Found(Fate.UNKNOWN, "no writer is configured for this account, so nobody can look"), ""
     try:
         async with asyncio.timeout(answer_s):
-            return await writer.find(reference, nonce, owner)
+            return await find_step(writer, step)
     except AppError as error:
-        return Found(Fate.UNKNOWN, str(error))
+        return Found(Fate.UNKNOWN, str(error)), ""
     except TimeoutError:
-        return Found(Fate.UNKNOWN, f"no answer within {answer_s:g} s")
+        return Found(Fate.UNKNOWN, f"no answer within {answer_s:g} s"), ""

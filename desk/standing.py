@@ -15,7 +15,7 @@ from desk.supervision import attempt, reason_of, within
 from engine.plans import Caps, plan, readiness, standing_plan
 from engine.prices import AssetPrice, Consensus
 from engine.record import record
-from engine.rescue import Means, Plan, Standing, Target
+from engine.rescue import Means, Option, Plan, Standing, Target
 from providers.rescue_ports import CollateralWriter, WalletSource
 
 SECOND_NS = 1_000_000_000
@@ -100,6 +100,13 @@ class StandingPlans:
         if state is None:
             raise Refusal(f"no account {name}")
         return await self._planned(state, snapshot, await self._standing(state), target, means)
+
+    async def rehearse(self, plan: Plan, option: Option, snapshot: Snapshot) -> None:
+        """Prepare, verify and dry-run one option now; raises `Refusal` with why it would not work. Signs nothing."""
+        state, writer = snapshot.accounts.get(plan.account), configured(self._writers, plan.account)
+        if state is None or writer is None:
+            raise Refusal(f"{plan.account}: nothing is configured that could carry out a rescue")
+        await rehearsed(plan, option, state.account, writer)
 
     async def _make(self, name: str, snapshot: Snapshot) -> None:
         state = snapshot.accounts[name]

@@ -279,6 +279,10 @@ def topup(
     asset: WithOption = None,
     close: CloseOption = False,
     plan_file: Annotated[Path | None, typer.Option("--plan", help="Carry out this plan (from plan --json).")] = None,
+    speed_up: Annotated[
+        str | None,
+        typer.Option("--speed-up", metavar="ACTION", help="Overtake what waits of this action by a higher fee."),
+    ] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Do it: signs and sends.")] = False,
     password_from: PasswordOption = None,
     wait: Annotated[float, typer.Option(min=1, max=3600, help="Seconds to wait for each step to land.")] = 180.0,
@@ -289,14 +293,25 @@ def topup(
     """Carry out one plan, once; without --confirm it shows the plan and exits 30.
 
     0 confirmed, 30 refused (nothing was signed), 31 failed, 32 outcome unknown: never sent again before
-    `history --reconcile` has settled it.
+    `history --reconcile` has settled it. What waits too long is sped up by its action's name: the same transaction,
+    under its nonce, at a higher fee, so that one of the two lands at most.
 
     \b
     Examples:
         marginline topup main --to 1.5
         marginline topup main --to 1.5 --confirm
         marginline topup --plan plan.json --confirm --password-from cmd:'pass show rescue'
+        marginline topup --speed-up 9f3c2a7b11d04e55 --confirm
     """
+    if speed_up is not None:
+        from marginline.commands.speedup import speed_up as hasten
+        from providers.errors import ConfigError
+
+        if account or plan_file or to or to_distance or by or asset or close:
+            raise ConfigError("--speed-up: an action has its own account, target and means; leave out the others")
+        raise typer.Exit(
+            hasten(config, speed_up, confirm=confirm, password_from=password_from, as_json=as_json, wait_s=wait)
+        )
     from marginline.commands.plan import Wish, target_of
     from marginline.commands.topup import topup as command
 

@@ -118,6 +118,7 @@ def account_options(account: AccountConfig, clock: Callable[[], int] = time.time
         subaccount=account.subaccount,
         wallet=account.wallet,
         file=account.file,
+        confirmations=1 if account.confirmations is None else account.confirmations,
     )
 
 

@@ -56,7 +56,10 @@ _BY_PROVIDER = (
     "subaccount",
     "wallet",
     "file",
+    "confirmations",
 )
+MOST_CONFIRMATIONS = 200
+"""Beyond that the search for whoever used a nonce ends (`providers.evm.rescue.finding`), and nobody waits so long."""
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
 _KEYLIKE = re.compile(r"^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{24,}$")
 
@@ -103,6 +106,7 @@ class AccountConfig:
     described: Mapping[str, object] = field(default_factory=dict)
     submit_fallback: bool = False
     max_topup_usd: Decimal | None = None
+    confirmations: int | None = None
 
 
 @record
@@ -264,6 +268,7 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
         described=described,
         submit_fallback=bool(table.flag("submit_fallback")),
         max_topup_usd=own_cap,
+        confirmations=table.whole("confirmations", 1, MOST_CONFIRMATIONS),
     )
     table.finish()
     if account.submit_fallback and account.submit_rpc_url is None:

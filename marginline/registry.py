@@ -30,6 +30,7 @@ RESCUE_MODULES: Mapping[str, str] = {
     "hyperliquid": "providers.hyperliquid_rescue",
     "spark": "providers.evm.rescue.writer",
 }
+SIMULATED_MODULE = "providers.simulated.market"
 DESCRIBED_IN_CONFIG = frozenset({"manual"})
 
 
@@ -69,6 +70,6 @@ class SettingsByProvider(Mapping[str, frozenset[str]]):
 
 
 def all_infos() -> list[ProviderInfo]:
-    """Return what every adapter reads and does, accounts first, then price venues."""
-    modules = [*dict.fromkeys(ACCOUNT_MODULES.values()), *FEED_MODULES.values()]
+    """Return what every adapter reads and does: accounts, then price venues, then the market behind `demo`."""
+    modules = [*dict.fromkeys(ACCOUNT_MODULES.values()), *FEED_MODULES.values(), SIMULATED_MODULE]
     return [import_module(module).INFO for module in modules]

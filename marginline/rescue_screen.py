@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from desk.desk import Desk
     from desk.executor import Executor
     from desk.settings import DeskSettings
+    from desk.speedup import Faster
     from desk.standing import StandingPlans
     from engine.prices import AssetPrice
     from engine.rescue import Plan, Target
@@ -88,6 +89,23 @@ class ScreenRescue:
             return await parts.executor.execute(plan, plan.options[option_index], actor=actor, show=show)
         finally:
             parts.standing.forget(plan.account)
+
+    async def rehearse(self, plan: "Plan", option_index: int) -> None:
+        """Dry-run one option on the account as it was read last; raises `Refusal` with why it would not work."""
+        parts = await self._parts()
+        await parts.standing.rehearse(plan, plan.options[option_index], self._desk.snapshot)
+
+    async def faster(self, action: str) -> "Faster":
+        """Return what would overtake the step of an open action that waits."""
+        return await (await self._parts()).executor.faster(action)
+
+    async def speed_up(self, offer: "Faster", *, actor: str, show: "Callable[[ActionState], None]") -> "ActionState":
+        """Send what overtakes, once; its account is planned for anew afterwards."""
+        parts = await self._parts()
+        try:
+            return await parts.executor.speed_up(offer, actor=actor, show=show)
+        finally:
+            parts.standing.forget(offer.account)
 
     async def arm(self, passwords: Mapping[str, str], *, actor: str) -> int:
         """Unlock the signers; return until when."""

@@ -19,7 +19,7 @@ from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
 from providers.hyperliquid_reader import Reader
 from providers.hyperliquid_watch import Push, UserFeed
-from providers.hyperliquid_wire import VENUE
+from providers.hyperliquid_wire import NEEDED, VENUE
 from providers.ports import AccountOptions, PositionSource, ProviderInfo
 
 INFO = ProviderInfo(
@@ -30,6 +30,8 @@ INFO = ProviderInfo(
     rescues=("add-margin",),
     required=frozenset({"address"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
+    live="websocket, else poll 5 s",
+    permissions={"rescue": NEEDED},
 )
 
 MAIN_REST, MAIN_WS = "https://api.hyperliquid.xyz", "wss://api.hyperliquid.xyz/ws"

@@ -14,6 +14,8 @@ from engine.record import record
 from providers.hyperliquid_wire import VENUE, AccountMode, DexState, Held, Market, MarketPush, Universe, flat_tier
 
 COLLATERAL = "USDC"
+# Between a push and the reply of a poll, whichever was sent first, lies at most what a request may take.
+_OVERTAKEN_MS = 60_000
 _ZERO = Decimal(0)
 
 
@@ -56,7 +58,13 @@ def marks(found: Sequence[Account], at_ns: int) -> dict[str, OraclePrice]:
 
 
 def with_state(picture: Picture, dex: str, state: DexState) -> Picture:
-    """Return the picture with a newer state of one dex; the marks in it are newer, too."""
+    """Return the picture with a newer state of one dex; the marks in it are newer, too.
+
+    A state that was overtaken by the one before stays out, unless it is so old that the venue's time must have changed.
+    """
+    before = picture.states.get(dex)
+    if before is not None and 0 < (before.time_ms or 0) - (state.time_ms or before.time_ms or 0) <= _OVERTAKEN_MS:
+        return picture
     markets = dict(picture.markets)
     for held in state.held:
         if held.mark_price is not None:
@@ -196,6 +204,8 @@ def _position(held: Held, picture: Picture, degraded: list[str], *, knows_mainte
         degraded.append(f"margin tiers of {held.coin} unknown")
     if mark is None:
         degraded.append(f"no mark price of {held.coin}")
+    if not held.knows_mode:
+        degraded.append(f"margin mode of {held.coin} not told: taken as cross")
     return Position(
         held.coin,
         held.size,

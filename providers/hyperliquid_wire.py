@@ -18,6 +18,8 @@ from providers.http import decode
 from providers.margin_tiers import continuous_tiers
 
 VENUE = "hyperliquid"
+NEEDED = "an API wallet of the account, or its own key"
+"""Who may sign what moves margin within an account."""
 _HOURS_PER_YEAR = 24 * 365
 _ZERO = Decimal(0)
 # Ids below this are not tables: they are the maximum leverage of one flat tier.
@@ -47,7 +49,10 @@ class Market:
 
 @record
 class Held:
-    """One open position as the venue reports it. `raw_usd` is an isolated position's cash, negative for a long."""
+    """One open position as the venue reports it. `raw_usd` is an isolated position's cash, negative for a long.
+
+    `knows_mode` says that the venue told whether it is isolated; taken as cross it might look safer than it is.
+    """
 
     coin: str
     size: Decimal
@@ -58,15 +63,20 @@ class Held:
     raw_usd: Decimal | None
     liquidation_price: Decimal | None
     max_leverage: Decimal | None
+    knows_mode: bool = True
 
 
 @record
 class DexState:
-    """A user's clearinghouse on one dex. `cross_value` includes unrealised profit; `None` when it was not reported."""
+    """A user's clearinghouse on one dex. `cross_value` includes unrealised profit; `None` when it was not reported.
+
+    `time_ms` is the venue's own time of it, where it tells one.
+    """
 
     held: tuple[Held, ...] = ()
     cross_value: Decimal | None = None
     cross_maintenance: Decimal | None = None
+    time_ms: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -93,7 +103,7 @@ class MarketPush:
 
 
 class _Leverage(msgspec.Struct, frozen=True):
-    type: str = "cross"
+    type: str = ""
     rawUsd: Decimal | None = None
 
 
@@ -117,10 +127,11 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 class _State(msgspec.Struct, frozen=True):
-    assetPositions: list[_AssetPosition] = []
+    assetPositions: list[_AssetPosition]
     marginSummary: _Summary | None = None
     crossMarginSummary: _Summary | None = None
     crossMaintenanceMarginUsed: Decimal | None = None
+    time: int | None = None
 
 
 class _Coin(msgspec.Struct, frozen=True):
@@ -266,7 +277,8 @@ def _dex_state(wire: _State) -> DexState:
     else:
         cross_value = None
     maintenance = wire.crossMaintenanceMarginUsed
-    return DexState(held, cross_value, None if maintenance is None else _finite(maintenance, "maintenance margin"))
+    maintenance = None if maintenance is None else _finite(maintenance, "maintenance margin")
+    return DexState(held, cross_value, maintenance, wire.time)
 
 
 def _held(wire: _Position) -> Held:
@@ -286,6 +298,7 @@ def _held(wire: _Position) -> Held:
         raw_usd=_optional(wire.leverage.rawUsd, f"rawUsd of {coin}"),
         liquidation_price=liquidation if liquidation is not None and liquidation > 0 else None,
         max_leverage=_leverage(wire.maxLeverage, coin),
+        knows_mode=wire.leverage.type in ("cross", "isolated"),
     )
 
 

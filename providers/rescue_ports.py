@@ -128,3 +128,22 @@ class CollateralWriter(Protocol):
 
     async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
         """Return what became of it, by reading only."""
+
+
+class FeeRaiser(Protocol):
+    """What a writer can do besides, where something that was sent and waits can be overtaken by itself at higher fees.
+
+    Both carry one nonce, so that at most one of them ever happens.
+    """
+
+    async def speed_up(self, step: Step) -> Step:
+        """Return the same step with the same nonce at fees that replace it and are right for now; `ProviderError`."""
+
+    async def fee_usd(self, step: Step) -> Decimal | None:
+        """Return what the step's own fees cost at most, `None` when no price tells; raises `ProviderError`."""
+
+    async def why_not_replaced(self, step: Step) -> str:
+        """Return "" when `step` may be sent in place of what waits under its nonce, else the reason to refuse.
+
+        Checked as by `verify` and by a dry run on the last block, where what waits has not happened; signs nothing.
+        """

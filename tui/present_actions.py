@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from desk.actions import ActionState, Stage, StepFate
+from desk.actions import WAITS, ActionState, Stage, StepFate
 from tui import numbers
 from tui.present_plan import amount_text, hushed
 from tui.view import Frame
@@ -13,7 +14,11 @@ from widgets.facts import Text
 from widgets.plan import Progress, ProgressStep
 from widgets.tones import Cell, Ground, Line, Phrase, Tone
 
+if TYPE_CHECKING:
+    from desk.speedup import Faster
+
 NEXT_STEP = "do not send again; r reconciles by reading chain or venue"
+FASTER_STEP = "f sends the same again at a higher fee, under the same nonce: one of the two lands"
 _FATES = {
     StepFate.WAITING: ("waiting", Tone.FAINT),
     StepFate.SIGNED: ("signed", Tone.WATCH),
@@ -50,6 +55,8 @@ def progress(frame: Frame, action: ActionState) -> Progress:
         headline = (Cell(" OUTCOME UNKNOWN ", Tone.STALE), Cell("  it may have landed, or still land", Tone.STRONG))
         ground = Ground.RAISED
         closing.append((Cell(NEXT_STEP, Tone.STRONG),))
+        if waits(action):
+            closing.append((Cell(FASTER_STEP, Tone.TEXT),))
         closing.append((Cell("nothing more is sent for this account until that has settled it", Tone.TEXT),))
     elif action.stage is Stage.UNFINISHED:
         closing.append((Cell("some steps landed: look at the account, then make a plan anew", Tone.WARN),))
@@ -83,6 +90,32 @@ def checking(said: str) -> Progress:
     """Return what is being done before anything is signed."""
     headline = (Cell("CHECKING", Tone.STRONG), Cell("  simulation, caps, contracts; nothing is signed yet", Tone.MUTED))
     return Progress(headline, Ground.SURFACE, ((Cell(said, Tone.TEXT),),))
+
+
+def waits(action: ActionState | None) -> bool:
+    """Return whether a transaction was signed and may still land: what a higher fee could overtake."""
+    if action is None or not action.is_open:
+        return False
+    return any(step.fate in WAITS and step.reference.startswith("0x") for step in action.steps)
+
+
+def faster(frame: Frame, offer: "Faster | None", problem: str, *, is_armed: bool) -> Progress:
+    """Return what overtaking costs, or why it can't be done, or that it is being looked up."""
+    if offer is None:
+        said = hushed(frame, problem)
+        head: Line = (Cell("reading fees", Tone.STRONG),)
+        if problem:
+            head = (Cell("NOT SENT", Tone.WARN), Cell("  what was sent before still waits", Tone.STRONG))
+        return Progress(head, Ground.SURFACE, ((Cell(said, Tone.TEXT),),) if said else ())
+    was, now = (f"{numbers.cents(fee)} $" if fee is not None else "unknown" for fee in (offer.was_usd, offer.fee_usd))
+    head = (Cell("FASTER", Tone.STRONG), Cell(f"  fee of at most {now}, in place of {was}", Tone.STRONG))
+    about: tuple[Line, ...] = (
+        (Cell(hushed(frame, offer.step.title), Tone.TEXT),),
+        (Cell("the same transaction under the same nonce: one of the two lands at most", Tone.MUTED),),
+        (Cell(f"in place of {_short(offer.replaces)}", Tone.MUTED),),
+    )
+    closing: Line = (Cell("enter sends it" if is_armed else "not armed: A arms", Tone.KEY if is_armed else Tone.WATCH),)
+    return Progress(head, Ground.SURFACE, about, (), (closing,))
 
 
 def cut_off(said: str) -> Progress:
@@ -144,6 +177,7 @@ def detail(frame: Frame, action: ActionState | None) -> Text:
         )
         if step.reference:
             lines.append((Cell(f"          {step.reference}{nonce}", Tone.MUTED),))
+        lines.extend((Cell(f"          in place of {each}", Tone.MUTED),) for each in reversed(step.earlier))
         if step.evidence:
             lines.append((Cell(f"          {hushed(frame, step.evidence)}", Tone.MUTED),))
     if action.stage is Stage.UNKNOWN:
@@ -154,7 +188,8 @@ def detail(frame: Frame, action: ActionState | None) -> Text:
 def _steps(frame: Frame, action: ActionState) -> Iterable[ProgressStep]:
     for at, step in enumerate(action.steps, 1):
         word, tone = _FATES[step.fate]
-        found = "  ".join(filter(None, (_short(step.reference), hushed(frame, step.evidence))))
+        replaced = f"in place of {_short(step.earlier[-1])}" if step.earlier else ""
+        found = "  ".join(filter(None, (_short(step.reference), replaced, hushed(frame, step.evidence))))
         yield ProgressStep(Cell(str(at), Tone.MUTED), hushed(frame, step.title), Cell(word, tone), found)
     if not action.steps:
         return

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from desk.actions import ActionState
+from desk.speedup import Faster
 from engine.rescue import Plan, Target
 
 Show = Callable[[ActionState], None]
@@ -32,6 +33,15 @@ class RescueDesk(Protocol):
 
     async def execute(self, plan: Plan, option_index: int, *, actor: str, show: Show) -> ActionState:
         """Carry out one option once and return how it ended; raises `Refusal` when nothing was signed."""
+
+    async def rehearse(self, plan: Plan, option_index: int) -> None:
+        """Prepare, verify and dry-run one option; raises `Refusal` with why it would not work. Nothing is signed."""
+
+    async def faster(self, action: str) -> Faster:
+        """Return what would overtake the step of an open action that waits, with its fee; raises `Refusal`."""
+
+    async def speed_up(self, offer: Faster, *, actor: str, show: Show) -> ActionState:
+        """Send what overtakes, once; return the action as it then stands. `Refusal`: nothing more was sent."""
 
     async def arm(self, passwords: Mapping[str, str], *, actor: str) -> int:
         """Unlock the signers and return when that ends (ns); the passwords are kept nowhere."""

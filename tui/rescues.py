@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from desk.actions import ActionState, Refusal, Stage
+from desk.speedup import Faster
 from engine.rescue import Plan
 from providers.errors import AppError
-from tui import present_plan
+from tui import present_actions, present_plan
 from tui.rescue_like import RescueDesk
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Sent:
 
 
 class Rescues:
-    """What the keys `t T A ! r` do with a `RescueDesk`."""
+    """What the keys `t T A ! r f` do with a `RescueDesk`."""
 
     def __init__(self, app: "DashboardApp", desk: RescueDesk) -> None:
         self.desk = desk
@@ -109,6 +110,54 @@ class Rescues:
         self._sends[plan.account] = sent
         self._app.run_worker(self._carry(sent, plan, option_index, actor), group="rescue", exit_on_error=False)
         self._app.switch_screen(SendScreen(self, sent))
+
+    def open_faster(self, action: ActionState | None, *, is_shown: bool) -> None:
+        """Offer to overtake the step of `action` that waits; `is_shown` says that its progress is on screen already."""
+        from tui.screen_faster import FasterScreen
+
+        if action is None or not present_actions.waits(action):
+            self._app.say("nothing of it waits to land")
+        else:
+            self._app.push_screen(FasterScreen(self, action, is_shown=is_shown))
+
+    def hasten(self, action: ActionState, offer: Faster, *, is_shown: bool) -> None:
+        """Send what overtakes and show how it goes; one that is still followed goes on being shown as it is."""
+        from tui.screen_send import SendScreen
+
+        sent = self._sends.get(action.account)
+        is_followed = sent is not None and not sent.is_over
+        if sent is None or (sent.action is not None and sent.action.id != action.id):
+            sent = self._sends[action.account] = Sent(action.account, "", action)
+        self._app.run_worker(self._hasten(sent, offer, is_followed), group="rescue", exit_on_error=False)
+        if is_shown:
+            self._app.pop_screen()
+        else:
+            self._app.switch_screen(SendScreen(self, sent))
+
+    async def _hasten(self, sent: Sent, offer: Faster, is_followed: bool) -> None:
+        def show(action: ActionState) -> None:
+            if not is_followed:  # else whoever follows it shows it
+                sent.action = action
+            self._app.paint_again()
+
+        if not is_followed:
+            sent.is_over, sent.lost = False, ""
+        told = False
+        try:
+            action, told = await self.desk.speed_up(offer, actor="tui f", show=show), True
+            if not is_followed:
+                sent.action = action
+        except Refusal as error:
+            told = True
+            self._app.say(f"not sent faster: {error}")
+        except AppError as error:
+            sent.lost, told = str(error), True
+        finally:
+            if not is_followed:
+                sent.is_over = True
+                if not told:
+                    sent.lost = "the work was cut off; the journal knows how far it came"
+            self._app.paint_again()
 
     async def _carry(self, sent: Sent, plan: Plan, option_index: int, actor: str) -> None:
         def show(action: ActionState) -> None:

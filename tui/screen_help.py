@@ -17,6 +17,7 @@ _KEYS = (
     ("find", (("/", "filter, ! for not"), ("n N", "next, previous"), ("s S", "sort, reverse"))),
     ("act", (("space", "freeze the screen"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),
     ("rescue", (("t", "plan"), ("A", "arm"), ("T", "one key"), ("!", "disarm"), ("6", "history"))),
+    ("", (("f", "in progress or history: send what waits again at a higher fee"),)),
     ("copy", (("y", "the account as a line"), ("Y", "the account as JSON"), ("$", "mask amounts"))),
     ("more", (("ctrl+p or :", "all commands"), ("q", "quit"), ("ctrl+c twice", "quit"), ("ctrl+z", "shell"))),
 )

@@ -1,8 +1,10 @@
 """What was done: every rescue with its outcome and evidence, newest first."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import work
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 
@@ -26,13 +28,22 @@ class ActionList(AlertList):
 class HistoryScreen(PaneScreen):
     """The journal's actions, with those under way as they stand now; the one under the cursor in full."""
 
-    HINTS = (("j k", "action"), ("r", "reconcile"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "faster", show=False)]
+    HINTS = (
+        ("j k", "action"),
+        ("r", "reconcile"),
+        ("f", "faster"),
+        ("space", "freeze"),
+        ("$", "mask"),
+        ("esc", "back"),
+    )
 
     def __init__(self, rescues: Rescues) -> None:
         super().__init__()
         self._rescues = rescues
         self._kept: tuple[ActionState, ...] = ()
         self._problem = "reading the journal"
+        self._chosen: ActionState | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="history-title", classes="gap")
@@ -60,9 +71,14 @@ class HistoryScreen(PaneScreen):
         self.query_one("#history-title", SectionRule).model = title
         shown.model = present_actions.rows(frame, actions, self._problem or "nothing was ever sent")
         chosen = next((action for action in actions if action.id == shown.cursor_key), None)
+        self._chosen = chosen
         name = f"{chosen.account} · {chosen.id}" if chosen is not None else "no action"
         self.query_one("#action", SectionRule).model = Section(name)
         self.query_one("#action-text", TextLines).model = present_actions.detail(frame, chosen)
+
+    def action_faster(self) -> None:
+        """Offer to overtake what waits of the action under the cursor by a higher fee."""
+        self._rescues.open_faster(self._chosen, is_shown=False)
 
     def on_action_list_highlighted(self, message: AlertList.Highlighted) -> None:
         """Show the action under the cursor in full."""

@@ -33,6 +33,7 @@ class StandingScreen(Overlay):
         self._view = PlanView(account)
         self._left: int | None = None
         self._why = ""
+        self._is_rehearsing = False
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule()
@@ -40,7 +41,7 @@ class StandingScreen(Overlay):
         yield KeyBar(classes="gap")
 
     def on_mount(self) -> None:
-        """Compute the standing plan, then count."""
+        """Compute the standing plan, rehearse it, then count: what can't work says so before anyone waits for it."""
         self._count()
 
     @work(exclusive=True, group="standing", exit_on_error=False)
@@ -51,6 +52,15 @@ class StandingScreen(Overlay):
             self._stop(str(error))
             return
         self._take(plan)
+        if self._is_off():
+            return
+        self._is_rehearsing = True
+        self._dashboard.paint_again()
+        try:
+            await self._rescues.desk.rehearse(plan, self._view.chosen)
+        except AppError as error:
+            self._stop(str(error))
+            return
         for left in range(COUNT, 0, -1):
             self._left = left
             if self._is_off():
@@ -94,7 +104,8 @@ class StandingScreen(Overlay):
         if self._why:
             head = (Cell("NOT SENT", Tone.WARN), Cell(f"  {present_plan.hushed(frame, self._why)}", Tone.STRONG))
         elif self._left is None:
-            head = (Cell("computing the standing plan", Tone.STRONG),)
+            doing = "rehearsing it: nothing is signed" if self._is_rehearsing else "computing the standing plan"
+            head = (Cell(doing, Tone.STRONG),)
         else:
             head = (Cell(f" SENDS IN {self._left} ", Tone.LIQUIDATABLE), Cell("  esc stops it", Tone.STRONG))
         self.query_one(ProgressSteps).model = Progress(head, Ground.SURFACE, about)
@@ -110,7 +121,11 @@ class StandingScreen(Overlay):
 class SendScreen(Overlay):
     """Shows one rescue from its checks to the account as read afterwards; closing it stops nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "reconcile", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "reconcile", show=False),
+        Binding("f", "faster", show=False),
+        Binding("A", "app.rescue('open_arming')", show=False),
+    ]
 
     def __init__(self, rescues: Rescues, sent: Sent) -> None:
         super().__init__()
@@ -139,6 +154,8 @@ class SendScreen(Overlay):
         keys = [Phrase.key("esc", "close")]
         if sent.is_unknown:
             keys.insert(0, Phrase.key("r", "reconcile"))
+        if present_actions.waits(sent.action):
+            keys.insert(0, Phrase.key("f", "faster"))
         said = (Phrase.of(frame.view.notice, Tone.ACCENT),) if frame.view.notice else ()
         self.query_one(KeyBar).model = Bar(tuple(keys), said)
 
@@ -146,6 +163,10 @@ class SendScreen(Overlay):
         """Settle an unknown outcome by reading."""
         if self._sent.is_over and self._sent.is_unknown:
             self._rescues.reconcile(self._sent.account)
+
+    def action_faster(self) -> None:
+        """Offer to overtake what waits by a higher fee."""
+        self._rescues.open_faster(self._sent.action, is_shown=True)
 
 
 class LeaveScreen(Overlay):

@@ -108,6 +108,10 @@ def _said(entry: Entry) -> str:
     match entry.kind:
         case EntryKind.INTENT:
             return f"{facts.get('means')} {facts.get('amount')} {facts.get('asset')}, target {facts.get('target')}"
+        case EntryKind.REPLACE:
+            return (
+                f"step {_step(facts.get('step'))} in place of {facts.get('replaces')}, fee {facts.get('fee_usd')} USD"
+            )
         case EntryKind.SIGNED | EntryKind.SENT:
             return f"step {_step(facts.get('step'))} {facts.get('reference') or facts.get('evidence') or ''}".rstrip()
         case EntryKind.OUTCOME:
@@ -147,6 +151,8 @@ def _action_answer(action: ActionState) -> dict[str, object]:
                 "reference": step.reference or None,
                 "nonce": step.nonce,
                 "evidence": step.evidence or None,
+                "replaced": list(step.earlier),
+                "fee_usd": rounded(step.fee_usd),
             }
             for step in action.steps
         ],

@@ -90,6 +90,7 @@ def _account(account: AccountConfig) -> dict[str, Any]:
         "submit_rpc_url": account.submit_rpc_url,
         "submit_fallback": account.submit_fallback or None,
         "max_topup_usd": _amount(account.max_topup_usd),
+        "confirmations": account.confirmations,
         "key": account.key,
         "secret": account.secret,
     }
@@ -126,17 +127,18 @@ def providers(*, as_json: bool) -> Exit:
         put_json({"schema": "marginline.providers/1", "providers": rows})
         return Exit.OK
     put_table(
-        ("PROVIDER", "KIND", "READS", "NEEDS"),
+        ("PROVIDER", "KIND", "READS", "RESCUES BY", "NEEDS"),
         [
             (
                 info.name,
                 "prices" if info.prices else " ".join(sorted(kind.value for kind in info.kinds)),
                 ", ".join(info.reads),
+                ", ".join(info.rescues),
                 " ".join(sorted(info.required)) or "nothing",
             )
             for info in infos
         ],
-        left=4,
+        left=5,
     )
     return Exit.OK
 

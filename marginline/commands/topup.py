@@ -5,7 +5,8 @@ import getpass
 import platform
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,13 +83,72 @@ def read_plan(file: Path) -> Plan:
         raise ConfigError(f"{file}: {error}") from error
 
 
+class Sayer:
+    """Says each step of an action that went further, once."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, tuple[StepFate, str]] = {}
+
+    def show(self, action: ActionState) -> None:
+        """Take the action as it stands now."""
+        for index, step in enumerate(action.steps):
+            if step.fate is not StepFate.WAITING and self._said.get(index) != (step.fate, step.reference):
+                self._said[index] = step.fate, step.reference
+                detail = " ".join(filter(None, (step.reference, step.evidence)))
+                say(f"{index + 1}/{len(action.steps)} {step.title}: {step.fate.value} {detail}".rstrip())
+
+
+def steps_answer(action: ActionState) -> list[dict[str, object]]:
+    """Return the steps of an action as data; `replaced` are references that a faster one took the place of."""
+    return [
+        {
+            "title": step.title,
+            "fate": step.fate.value,
+            "reference": step.reference or None,
+            "nonce": step.nonce,
+            "owner": step.owner or None,
+            "evidence": step.evidence or None,
+            "replaced": list(step.earlier),
+        }
+        for step in action.steps
+    ]
+
+
+@asynccontextmanager
+async def sending(config: Config, account: AccountConfig, patience: Patience) -> AsyncIterator[tuple[Executor, Tools]]:
+    """Give an executor for one account, which can also settle what is open of others; all is closed afterwards."""
+    journal = open_journal(config)
+    others = await asyncio.to_thread(open_accounts, journal)
+    tools = await build_tools(config, [account.name], others)
+    sources = _sources(config, tools)
+    limits = limits_of(config)
+    executor = Executor(journal, tools.rescuers, tools.rescuers, tools.signers, sources, limits, patience=patience)
+    try:
+        yield executor, tools
+    finally:
+        await executor.aclose()
+        await tools.aclose()
+        for source in sources.values():
+            close: Callable[[], Awaitable[None]] | None = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+
+async def password_of(box: SignerBox | VenueKey | None, name: str, reference: str | None) -> dict[str, str]:
+    """Return the password of an account's signer by its name, where it wants one; raises `Refusal` without a signer."""
+    if box is None:
+        raise Refusal(f"{name} is read-only: no signer is configured")
+    if not box.needs_password:
+        return {}
+    return {box.name: await asyncio.to_thread(_read_password, box.name, reference)}
+
+
 class _Answer:
     """What is said on the way (people, stderr) and at the end (data, stdout)."""
 
     def __init__(self, account: str, as_json: bool) -> None:
         self._account = account
         self.as_json = as_json
-        self._said: dict[int, StepFate] = {}
         self.option: Option | None = None
         self.plan: Plan | None = None
         self.degraded: tuple[str, ...] = ()
@@ -97,14 +157,6 @@ class _Answer:
         """Say what is about to be done."""
         self.plan, self.option = plan, option
         say(f"{plan.account}: {option.means.value} {plain(option.amount)} {option.asset} from {option.source}")
-
-    def show(self, action: ActionState) -> None:
-        """Say each step that went further."""
-        for index, step in enumerate(action.steps):
-            if step.fate is not StepFate.WAITING and self._said.get(index) is not step.fate:
-                self._said[index] = step.fate
-                detail = " ".join(filter(None, (step.reference, step.evidence)))
-                say(f"{index + 1}/{len(action.steps)} {step.title}: {step.fate.value} {detail}".rstrip())
 
     def put_refused(self, reason: str) -> None:
         """Print the answer of something that was not begun."""
@@ -117,21 +169,15 @@ class _Answer:
         if not self.as_json:
             put(f"{action.stage.value} {action.id}")
             return
-        steps = [
-            {
-                "title": step.title,
-                "fate": step.fate.value,
-                "reference": step.reference or None,
-                "nonce": step.nonce,
-                "owner": step.owner or None,
-                "evidence": step.evidence or None,
-            }
-            for step in action.steps
-        ]
         health = {"before": rounded(action.health_before), "after": rounded(action.health_after)}
         put_json(
             self._envelope(
-                action.stage.value, action.exit_code, action.evidence, action=action.id, steps=steps, health=health
+                action.stage.value,
+                action.exit_code,
+                action.evidence,
+                action=action.id,
+                steps=steps_answer(action),
+                health=health,
             )
         )
 
@@ -192,35 +238,15 @@ class _Run:
 
     async def carry_out(self, *, confirm: bool) -> ActionState:
         """Return the action as it ended; raises `Refusal` when it was not begun."""
-        journal = open_journal(self._config)
-        others = await asyncio.to_thread(open_accounts, journal)
-        tools = await build_tools(self._config, [self._account.name], others)
-        sources = _sources(self._config, tools)
-        executor = Executor(
-            journal,
-            tools.rescuers,
-            tools.rescuers,
-            tools.signers,
-            sources,
-            limits_of(self._config),
-            patience=self._patience,
-        )
-        actor = f"cli {_who()}"
-        try:
+        async with sending(self._config, self._account, self._patience) as (executor, tools):
+            actor = f"cli {who()}"
             if confirm:
-                password = await self._password(tools.signers.get(self._account.name))
-                await executor.arm(password, actor=actor)
+                box = tools.signers.get(self._account.name)
+                await executor.arm(await password_of(box, self._name, self._password_from), actor=actor)
             plan, option = await self._chosen(tools)
             if not confirm:
                 raise Refusal("not confirmed; this is what would be done, add --confirm to do it")
-            return await executor.execute(plan, option, actor=actor, show=self._answer.show)
-        finally:
-            await executor.aclose()
-            await tools.aclose()
-            for source in sources.values():
-                close: Callable[[], Awaitable[None]] | None = getattr(source, "aclose", None)
-                if close is not None:
-                    await close()
+            return await executor.execute(plan, option, actor=actor, show=Sayer().show)
 
     async def _chosen(self, tools: Tools) -> tuple[Plan, Option]:
         """Return the plan and the option of it that was asked for; raises `Refusal` when none could be carried out."""
@@ -244,14 +270,6 @@ class _Run:
         self._answer.chosen(plan, option)
         return plan, option
 
-    async def _password(self, box: SignerBox | VenueKey | None) -> dict[str, str]:
-        """Return the password of the account's signer by its name, where it wants one."""
-        if box is None:
-            raise Refusal(f"{self._name} is read-only: no signer is configured")
-        if not box.needs_password:
-            return {}
-        return {box.name: await asyncio.to_thread(_read_password, box.name, self._password_from)}
-
 
 def _read_password(signer: str, reference: str | None) -> str:
     """Return a password from the terminal without echo, or from a reference; raises `ConfigError`."""
@@ -274,7 +292,8 @@ def _sources(config: Config, tools: Tools) -> dict[str, PositionSource]:
     return {account.name: of(account) for account in config.accounts if account.name in tools.rescuers}
 
 
-def _who() -> str:
+def who() -> str:
+    """Return who runs this, for the journal."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

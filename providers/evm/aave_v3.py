@@ -49,7 +49,10 @@ INFO = ProviderInfo(
     rescues=("supply", "repay"),
     required=frozenset({"address", "rpc_url"}),
     settings=frozenset(
-        {"chain", "chain_id", "market", "addresses_provider", "poll_s", "stale_after_s", "tls_ca", "oracles"}
+        {
+            *("chain", "chain_id", "market", "addresses_provider", "poll_s", "stale_after_s", "tls_ca", "oracles"),
+            *("submit_rpc_url", "submit_fallback", "confirmations"),
+        }
     ),
 )
 

@@ -23,6 +23,7 @@ INFO = ProviderInfo(
     kinds=frozenset(Kind),
     prices=True,
     reads=("accounts", "prices", "oracles", "history"),
+    rescues=("supply", "repay", "add-margin"),
 )
 
 SCENARIOS = {name: story.description for name, story in _STORIES.items()}

@@ -1,6 +1,7 @@
 """A process that carries out plans and is killed: forked from this one, at a named point or at any moment.
 
-Run as a program with a folder; each line on stdin, `RUN POINT`, makes one run in `folder/RUN` and one line on stdout.
+Run as a program with a folder, and the name of a work of `WORKS`; each line on stdin, `RUN POINT`, makes one run in
+`folder/RUN` and one line on stdout.
 POINT is `NAME:N`, the N-th time that point is reached, or `NAME:N+SECONDS`, so much later wherever that is. What was
 taken by the chain stands in `folder/RUN/chain`, one reference per line, in the order it was taken.
 """
@@ -12,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from desk.carry import Patience
@@ -20,6 +22,7 @@ from desk.journal import Journal
 from desk.limits import Limits
 from providers.ports import Reading
 from providers.rescue_ports import Fate, Found, Signed, Signer, Step
+from tests.doubles_mempool import Mempool
 from tests.doubles_rescue import Chain, CountingBox, plan_for
 
 LONGEST_S = 20.0
@@ -87,14 +90,78 @@ async def carry_out(folder: Path, tell: int) -> None:
     chain.reached_point("done")
 
 
-def run(folder: Path, point: str) -> str:
+class DurableMempool(Mempool):
+    """A chain whose supply waits for ever, and which outlives its sender; it tells its points once it is told to."""
+
+    def __init__(self, path: Path, tell: int | None = None) -> None:
+        super().__init__("main")
+        self.path, self.tell = path, tell
+        self.mines_at_once = {"approve"}
+        self.sent = path.read_text().split() if path.exists() else []
+        self.mined = dict.fromkeys((7,), self.sent[0]) if self.sent else {}
+
+    def reached_point(self, point: str) -> None:
+        """Tell the parent, and wait until it lets this process live on."""
+        if self.tell is not None:
+            os.write(self.tell, f"{point}\n".encode())
+            os.read(self.tell, 1)
+
+    def sign(self, step: Step, signer: Signer) -> Signed:
+        self.reached_point("before-sign")
+        signed = super().sign(step, signer)
+        self.reached_point("signed")
+        return signed
+
+    async def send(self, signed: Signed) -> None:
+        self.reached_point("before-send")
+        await super().send(signed)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, f"{signed.reference}\n".encode())
+        os.close(handle)
+        self.reached_point("sent")
+
+    async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
+        self.reached_point("find")
+        return await super().find(signed_reference, nonce, owner)
+
+    async def why_not_replaced(self, step: Step) -> str:
+        self.reached_point("checked")
+        return await super().why_not_replaced(step)
+
+
+def speeding_in(folder: Path) -> tuple[Executor, DurableMempool, CountingBox]:
+    """Return an executor on a chain where supplies wait; its journal and chain live in `folder`."""
+    chain, box = DurableMempool(folder / "chain"), CountingBox()
+    journal = Journal(folder / "journal.sqlite3", clock=chain.clock)
+    by = {"main": chain}
+    patience = Patience(land_s=0.02, look_every_s=0.001, answer_s=1.0)
+    executor = Executor(journal, by, by, {"main": box}, by, Limits(), clock=chain.clock, patience=patience)
+    return executor, chain, box
+
+
+async def speed_up(folder: Path, tell: int) -> None:
+    """Let a supply get stuck, then speed it up: only that is told."""
+    executor, chain, _ = speeding_in(folder)
+    plan = plan_for()
+    await executor.arm({}, actor="killed")
+    action = await executor.execute(plan, plan.options[0], actor="killed")
+    chain.tell = tell
+    chain.reached_point("start")
+    await executor.speed_up(await executor.faster(action.id), actor="killed")
+    chain.reached_point("done")
+
+
+WORKS = {"carry-out": carry_out, "speed-up": speed_up}
+
+
+def run(folder: Path, point: str, work: Callable[[Path, int], Coroutine[object, object, None]] = carry_out) -> str:
     """Fork, let the child work up to `point`, kill it there; return the point at which it was."""
     folder.mkdir(parents=True)
     mine, its = _socket_pair()
     child = os.fork()
     if child == 0:
         os.close(mine)
-        asyncio.run(carry_out(folder, its))
+        asyncio.run(work(folder, its))
         os._exit(0)
     os.close(its)
     try:
@@ -132,10 +199,10 @@ def _socket_pair() -> tuple[int, int]:
 
 def main() -> None:
     """Answer each `RUN POINT` with where the child was killed."""
-    folder = Path(sys.argv[1])
+    folder, work = Path(sys.argv[1]), WORKS[sys.argv[2]]
     for line in sys.stdin:
         name, point = line.split()
-        sys.stdout.write(f"{run(folder / name, point)}\n")
+        sys.stdout.write(f"{run(folder / name, point, work)}\n")
         sys.stdout.flush()
 
 

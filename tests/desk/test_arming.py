@@ -115,8 +115,8 @@ def test_the_least_cap_on_one_action_is_told() -> None:
 
 def test_a_plan_ages_and_is_overtaken() -> None:
     plan = plan_for()
-    assert too_old(Limits(), plan, START_NS + 60 * SECOND_NS) == ""
-    assert "61 s old" in too_old(Limits(), plan, START_NS + 61 * SECOND_NS)
+    assert too_old(Limits(), plan.made_at_ns, START_NS + 60 * SECOND_NS) == ""
+    assert "61 s old" in too_old(Limits(), plan.made_at_ns, START_NS + 61 * SECOND_NS)
     before = plan.health_before
     assert before is not None
     assert overtaken(Limits(), plan, 100, before * Decimal("1.0099")) == ""

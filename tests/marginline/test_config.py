@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.accounts import Kind
+from marginline.compose import account_options
 from marginline.config import Config, load_config
 from marginline.registry import DESCRIBED_IN_CONFIG, SettingsByProvider
 from marginline.secrets import resolve
@@ -15,6 +16,7 @@ from providers.errors import ConfigError
 ACCOUNT = (
     '[[account]]\nname = "main"\nprovider = "hyperliquid"\naddress = "0x0000000000000000000000000000000000000001"\n'
 )
+CHAIN = ACCOUNT.replace("hyperliquid", "aave-v3") + 'rpc_url = "http://127.0.0.1:1"\n'
 
 
 def load(tmp_path: Path, text: str) -> Config:
@@ -64,6 +66,12 @@ def test_what_may_be_spent_and_where_it_is_written_down_is_read(tmp_path: Path) 
     assert config.signer_directory == tmp_path / "signers"
 
 
+def test_confirmations_reach_the_one_who_waits_for_them(tmp_path: Path) -> None:
+    plain, patient = (load(tmp_path, CHAIN + line).accounts[0] for line in ("", "confirmations = 12\n"))
+    assert (plain.confirmations, account_options(plain).confirmations) == (None, 1)
+    assert (patient.confirmations, account_options(patient).confirmations) == (12, 12)
+
+
 def test_without_a_word_on_money_nothing_may_fall_back_and_the_journal_is_in_the_state_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +85,10 @@ def test_without_a_word_on_money_nothing_may_fall_back_and_the_journal_is_in_the
     ("text", "line", "words"),
     [
         (ACCOUNT + "submit_fallback = true\n", 5, ["submit_rpc_url"]),
+        (ACCOUNT + "confirmations = 2\n", 5, ["provider hyperliquid does not take it"]),
+        (CHAIN + "confirmations = 0\n", 6, ["must be a whole number from 1 to 200, not 0"]),
+        (CHAIN + "confirmations = 1.5\n", 6, ["must be a whole number from 1 to 200"]),
+        (CHAIN + "confirmation = 2\n", 6, ['did you mean "confirmations"?']),
         (ACCOUNT + "[account.limits]\nmax_topup = 5\n", 6, ['did you mean "max_topup_usd"?']),
         ("[journal]\nfile = 1\n", 2, ["unknown key"]),
         (ACCOUNT + 'adress = "0x1"\n', 5, ['unknown key; did you mean "address"?', "main"]),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.rescue import Means
 from marginline.commands.keys import name_of
+from marginline.registry import RESCUE_MODULES
 from tests.marginline.command import marginline, write
 
 ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7"
@@ -73,6 +75,13 @@ def test_config_path_and_show(tmp_path: Path) -> None:
     assert "hunter2" not in shown.out + shown.err
 
 
+def test_config_show_tells_the_confirmations_that_are_waited_for(tmp_path: Path) -> None:
+    lines = ["[[account]]", 'name = "main"', 'provider = "aave-v3"', f'address = "{ADDRESS}"', 'chain = "ethereum"']
+    path = write(tmp_path / "c.toml", [*lines, 'rpc_url = "http://127.0.0.1:1"', "confirmations = 12"])
+    assert "confirmations = 12" in marginline("config", "show", "-c", path).out
+    assert marginline("config", "show", "--json", "-c", path).json["accounts"][0]["confirmations"] == 12
+
+
 def test_a_literal_secret_is_refused_with_its_line(tmp_path: Path) -> None:
     path = write(
         tmp_path / "c.toml",
@@ -102,6 +111,16 @@ def test_providers_are_listed_from_the_adapters() -> None:
     done = marginline("providers", "--json")
     names = {row["name"] for row in done.json["providers"]}
     assert {"aave-v3", "hyperliquid", "manual", "binance", "coinbase", "kraken", "okx", "bybit"} <= names
+
+
+def test_what_providers_says_of_rescues_is_what_there_is() -> None:
+    rows = marginline("providers", "--json").json["providers"]
+    said = {row["name"]: row["rescues"] for row in rows if row["kinds"]}
+    assert said["simulated"] == ["supply", "repay", "add-margin"]
+    for name, means in said.items():
+        if name != "simulated":
+            assert bool(means) is (name in RESCUE_MODULES), name
+        assert set(means) <= {each.value for each in Means}
 
 
 def test_notify_test_reaches_the_channel_or_says_why_not(tmp_path: Path) -> None:

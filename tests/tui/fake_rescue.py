@@ -9,8 +9,10 @@ from textual.pilot import Pilot
 
 from desk.actions import ActionState, Stage, StepFate, StepState
 from desk.snapshot import Snapshot
+from desk.speedup import Faster
 from engine.rescue import Funds, HealthPath, Means, Option, Plan, Target
 from providers.errors import AppError, Unauthorised
+from providers.rescue_ports import Step
 from tests.tui.frames import MAIN, NOW, PRICES, D, HandDesk, S, asset_price, snapshot, state
 from tui.app import DashboardApp
 from tui.export import screen_text
@@ -117,6 +119,18 @@ REJECTED = action(
 )
 
 
+FASTER = Faster(
+    UNKNOWN.id,
+    "main",
+    1,
+    Step("repay 12741.2 USDC", {"nonce": "0x8"}),
+    UNKNOWN.steps[1].reference,
+    NOW,
+    D("2.9"),
+    D("4.125"),
+)
+
+
 class HandRescue:
     """A `RescueDesk` in memory. `held` events keep planning or sending waiting until a test sets them."""
 
@@ -139,6 +153,14 @@ class HandRescue:
         self.arming = 0
         self.disarmed = 0
         self.reconciled: list[str | None] = []
+        self.rehearsed: list[tuple[Plan, int]] = []
+        self.rehearsal_fails: AppError | None = None
+        self.may_rehearse = asyncio.Event()
+        self.may_rehearse.set()
+        self.offer: Faster | AppError = FASTER
+        self.asked: list[str] = []
+        self.sped: list[tuple[Faster, str]] = []
+        self.sped_end: ActionState | AppError = CONFIRMED
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -158,6 +180,26 @@ class HandRescue:
         if isinstance(self.end, AppError):
             raise self.end
         return self.end
+
+    async def rehearse(self, plan: Plan, option_index: int) -> None:
+        self.rehearsed.append((plan, option_index))
+        await self.may_rehearse.wait()
+        if self.rehearsal_fails is not None:
+            raise self.rehearsal_fails
+
+    async def faster(self, action: str) -> Faster:
+        self.asked.append(action)
+        if isinstance(self.offer, AppError):
+            raise self.offer
+        return self.offer
+
+    async def speed_up(self, offer: Faster, *, actor: str, show: Show) -> ActionState:
+        self.sped.append((offer, actor))
+        await self.may_end.wait()
+        if isinstance(self.sped_end, AppError):
+            raise self.sped_end
+        show(self.sped_end)
+        return self.sped_end
 
     async def arm(self, passwords: Mapping[str, str], *, actor: str) -> int:
         self.arming += 1

@@ -68,6 +68,35 @@ def test_the_countdown_is_seen_and_esc_stops_it() -> None:
     run(work, armed)
 
 
+def test_the_one_key_rehearses_before_it_counts() -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk, rescue: HandRescue) -> None:
+        rescue.may_rehearse.clear()
+        await pilot.press("T")
+        await until(app, pilot, "rehearsing it: nothing is signed")
+        assert "SENDS IN" not in screen_text(app)
+        assert rescue.rehearsed == [(PLAN, 0)]
+        rescue.may_rehearse.set()
+        await until(app, pilot, "SENDS IN 3")
+        assert rescue.executed == []
+
+    run(work, armed)
+
+
+def test_what_fails_its_rehearsal_says_so_at_once_and_is_not_counted() -> None:
+    def make() -> HandRescue:
+        made = armed()
+        made.rehearsal_fails = Refusal("simulation: the reserve is frozen")
+        return made
+
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk, rescue: HandRescue) -> None:
+        await pilot.press("T")
+        shown = await until(app, pilot, "NOT SENT  simulation: the reserve is frozen")
+        assert "SENDS IN" not in shown
+        assert rescue.executed == []
+
+    run(work, make)
+
+
 OFF: dict[str, tuple[HandRescue | None, Snapshot, tuple[str, ...], str]] = {
     "unarmed": (None, frames.snapshot(), ("T",), "T is off: not armed, A arms"),
     "stale": (armed(), frames.snapshot(), ("j", "T"), "T is off: the reading is stale"),

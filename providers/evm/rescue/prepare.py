@@ -225,14 +225,19 @@ def gas_limits(drafts: Sequence[Draft], run: DryRun | None) -> list[int]:
 
 async def _refuse_dear(ground: Ground, oracle: str, base_unit: int, option: Option, wei: int) -> None:
     """Refuse when the steps cost more than three times what the plan said; nothing when either is unknown."""
-    if option.cost_usd is None or not ground.wrapped:
+    if option.cost_usd is None:
         return
-    answer = (await ground.reader.read([(oracle, call("getAssetPrice(address)", ground.wrapped))])).answers[0]
-    if answer is None:
-        return
-    cost = tokens(wei, 18) * parse_price(answer) / base_unit
-    if cost > FEE_TOLERANCE * option.cost_usd:
+    cost = await native_usd(ground, oracle, base_unit, wei)
+    if cost is not None and cost > FEE_TOLERANCE * option.cost_usd:
         raise Refused(ground.venue, f"fees rose: about {cost:.2f} USD now, {option.cost_usd:.2f} in the plan")
+
+
+async def native_usd(ground: Ground, oracle: str, base_unit: int, wei: int) -> Decimal | None:
+    """Return what an amount of the chain's coin is worth by the market's oracle, `None` when it has no price there."""
+    if not ground.wrapped:
+        return None
+    answer = (await ground.reader.read([(oracle, call("getAssetPrice(address)", ground.wrapped))])).answers[0]
+    return None if answer is None else tokens(wei, 18) * parse_price(answer) / base_unit
 
 
 def _likely_gas(limits: Sequence[int]) -> int:

@@ -30,6 +30,8 @@ from providers.evm.rpc import RpcFault, hex_bytes, quantity
 MOST_GAS = 3_000_000
 UNEXPLAINED = revert_reason(b"")
 METHOD_MISSING = -32601
+PENDING_FIRST = ("pending", "latest")
+LAST_BLOCK = ("latest",)
 
 
 @record
@@ -68,15 +70,18 @@ def dry_calls(payload: Mapping[str, object]) -> tuple[DryCall, ...]:
     return DryCall(token, call(APPROVE, to, amount)), DryCall(to, supply)
 
 
-async def dry_run(ground: Ground, pool: str, calls: Sequence[DryCall]) -> DryRun | None:
+async def dry_run(
+    ground: Ground, pool: str, calls: Sequence[DryCall], on: Sequence[str] = PENDING_FIRST
+) -> DryRun | None:
     """Return what `calls` would do now, pending transactions included where the node knows them.
 
+    `on` names the blocks that are tried in order: what replaces a pending transaction runs on the last block alone.
     `None` when the node can do neither kind of simulation; raises `ProviderError`.
     """
     probe = DryCall(pool, call("getUserAccountData(address)", ground.owner))
-    run = await _simulated(ground, [*calls, probe])
+    run = await _simulated(ground, [*calls, probe], on)
     if run is None or (run.failed is not None and not run.reason):
-        replayed = await _overridden(ground, [*calls, probe])
+        replayed = await _overridden(ground, [*calls, probe], on)
         if replayed is not None:
             return replayed
     if run is None:
@@ -97,7 +102,7 @@ async def explained(ground: Ground, calls: Sequence[DryCall], run: DryRun) -> st
     return "insufficient balance: the wallet holds less than that"
 
 
-async def _simulated(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None:
+async def _simulated(ground: Ground, calls: Sequence[DryCall], on: Sequence[str]) -> DryRun | None:
     """Return what `eth_simulateV1` says (github.com/ethereum/execution-apis), `None` where it is not offered."""
     sent = [
         {
@@ -110,7 +115,7 @@ async def _simulated(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None:
         for one in calls
     ]
     body = {"blockStateCalls": [{"calls": sent}], "validation": False}
-    for tag in ("pending", "latest"):
+    for tag in on:
         answer = (await ground.rpc.request([("eth_simulateV1", [body, tag])]))[0]
         if not isinstance(answer, RpcFault):
             break
@@ -134,7 +139,7 @@ async def _simulated(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None:
     return DryRun(tuple(gas[:-1]), health, has_debt=has_debt)
 
 
-async def _overridden(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None:
+async def _overridden(ground: Ground, calls: Sequence[DryCall], on: Sequence[str]) -> DryRun | None:
     """Return what one `eth_call` under the wallet's address says, `None` where overrides are not offered."""
     code = (await ground.rpc.request([("eth_getCode", [MULTICALL3, "latest"])]))[0]
     if isinstance(code, RpcFault) or code == "0x":
@@ -143,7 +148,7 @@ async def _overridden(ground: Ground, calls: Sequence[DryCall]) -> DryRun | None
     value = sum(one.value_wei for one in calls)
     request = {"from": ground.wallet, "to": ground.wallet, "data": "0x" + data.hex(), "value": hex(value)}
     override = {ground.wallet: {"code": code}}
-    for tag in ("pending", "latest"):
+    for tag in on:
         answer = (await ground.rpc.request([("eth_call", [request, tag, override])]))[0]
         if not isinstance(answer, RpcFault):
             break

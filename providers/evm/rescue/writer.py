@@ -4,7 +4,7 @@ Satisfies `WalletSource` and `CollateralWriter`. It never decides and never retr
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,10 +19,13 @@ from providers.evm.rescue.fees import LEAST_BUMP, Fees, bumped
 from providers.evm.rescue.finding import Finder
 from providers.evm.rescue.ground import Ground
 from providers.evm.rescue.send import NonceUsed, Submission
-from providers.evm.rescue.simulate import dry_calls, dry_run, explained
+from providers.evm.rescue.simulate import LAST_BLOCK, PENDING_FIRST, dry_calls, dry_run, explained
 from providers.evm.rpc import Request, quantity
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
+
+PERMIT_LEFT_S = 300
+"""What a permit must still last to be sent again."""
 
 
 def make(options: AccountOptions, wallet_address: str | None = None) -> "AaveRescue":
@@ -61,6 +64,34 @@ class AaveRescue:
         Checked: chain id of the nodes and of each step, the pool against the addresses provider at this moment, code
         at every contract, what each call would do and for whom, sender, nonces, fees and gas. Raises `ProviderError`.
         """
+        return await self._verified(steps, "pending", _nonce_objection)
+
+    async def why_not_replaced(self, step: Step) -> str:
+        """Return "" when `step` may be sent in place of what waits under its nonce, else the reason to refuse.
+
+        The same is checked as by `verify`, but that its nonce is the next to be mined; then it is run on the last
+        block, where what it replaces has not happened. Raises `ProviderError`.
+        """
+        reason = await self._verified((step,), "latest", _turn_objection)
+        if reason:
+            return reason
+        permit = step.payload.get("permit")
+        if isinstance(permit, Mapping):
+            head = (await self._ground.rpc.request([("eth_getBlockByNumber", ["latest", False])]))[0]
+            stamp = head.get("timestamp") if isinstance(head, dict) else None
+            if int(permit["message"]["deadline"]) < quantity(self._ground.venue, "timestamp", stamp) + PERMIT_LEFT_S:
+                return f"{step.title}: its permit ends too soon to send it again"
+        return (await self._ran((step,), LAST_BLOCK)).refused
+
+    async def fee_usd(self, step: Step) -> Decimal | None:
+        """Return what the step's gas costs at most, in the market's currency; `None` where the coin has no price."""
+        contracts = await self._ground.contracts()
+        wei = int(str(step.payload["gas"]), 16) * _offered(step)
+        return await prepare.native_usd(self._ground, contracts.oracle, contracts.base_unit, wei)
+
+    async def _verified(
+        self, steps: Sequence[Step], counted: str, nonce_objection: Callable[[Sequence[Step], int], str]
+    ) -> str:
         ground = self._ground
         contracts = await ground.contracts()
         # One answer per line; the chain id is asked although every node was checked when it was first used.
@@ -68,7 +99,7 @@ class AaveRescue:
         requests: list[Request] = [
             ("eth_chainId", []),
             ("eth_call", [{"to": ground.provider, "data": "0x" + call("getPool()").hex()}, "latest"]),
-            ("eth_getTransactionCount", [ground.wallet, "pending"]),
+            ("eth_getTransactionCount", [ground.wallet, counted]),
             ("eth_getBalance", [ground.wallet, "latest"]),
             *(("eth_getCode", [target, "latest"]) for target in targets),
         ]
@@ -89,7 +120,7 @@ class AaveRescue:
             reason = self._objection(step, contracts.pool, tokens_listed)
             if reason:
                 return f"{step.title}: {reason}"
-        reason = _nonce_objection(steps, quantity(ground.venue, "eth_getTransactionCount", nonce))
+        reason = nonce_objection(steps, quantity(ground.venue, "eth_getTransactionCount", nonce))
         return reason or _gas_objection(
             steps, await ground.fees(), quantity(ground.venue, "eth_getBalance", balance), ground.native
         )
@@ -99,10 +130,13 @@ class AaveRescue:
 
         `refused` names the step that would fail and why. With nothing owed afterwards health is infinite.
         """
+        return await self._ran(steps, PENDING_FIRST)
+
+    async def _ran(self, steps: Sequence[Step], on: Sequence[str]) -> Simulation:
         contracts = await self._ground.contracts()
         parts = [dry_calls(step.payload) for step in steps]
         calls = [one for part in parts for one in part]
-        run = await dry_run(self._ground, contracts.pool, calls)
+        run = await dry_run(self._ground, contracts.pool, calls, on)
         if run is None:
             return Simulation(None, "the node can simulate neither by eth_simulateV1 nor by state overrides")
         if run.failed is not None:
@@ -177,11 +211,25 @@ def _nonce_objection(steps: Sequence[Step], pending: int) -> str:
     return ""
 
 
+def _turn_objection(steps: Sequence[Step], mined: int) -> str:
+    for step in steps:
+        nonce = int(str(step.payload["nonce"]), 16)
+        if nonce < mined:
+            return f"{step.title}: nonce {nonce} is used: it has landed, or something else has; reconcile"
+        if nonce > mined:
+            return f"{step.title}: it waits behind transaction {mined} of the wallet, which must land first"
+    return ""
+
+
+def _offered(step: Step) -> int:
+    return int(str(step.payload.get("maxFeePerGas", step.payload.get("gasPrice"))), 16)
+
+
 def _gas_objection(steps: Sequence[Step], fees: Fees, balance_wei: int, native: str) -> str:
     needed = 0
     for step in steps:
         payload = step.payload
-        offered = int(str(payload.get("maxFeePerGas", payload.get("gasPrice"))), 16)
+        offered = _offered(step)
         if offered < fees.base_fee:
             return f"fees rose beyond what {step.title} offers: {offered} wei per gas, the block asks {fees.base_fee}"
         needed += int(str(payload["gas"]), 16) * offered + int(str(payload["value"]), 16)
