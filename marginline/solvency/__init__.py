@@ -1,0 +1,1 @@
+"""Solvency proof: health above a floor, shown without amounts. `docs/solvency-proof.md` is the specification."""
