@@ -9,6 +9,7 @@ from providers.ports import ProviderInfo
 ACCOUNT_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.aave_v3",
     "alpaca": "providers.alpaca",
+    "binance-usdm": "providers.binance_futures.usdm",
     "bybit": "providers.bybit_account.source",
     "deribit": "providers.deribit.source",
     "dydx": "providers.dydx",

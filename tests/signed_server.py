@@ -99,6 +99,7 @@ class SignedServer:
         self._mishaps: list[tuple[Mishap, Callable[[Asked], bool]]] = []
         self._sockets: dict[ServerConnection, str] = {}
         self._changed = asyncio.Condition()
+        self._lines: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._http: asyncio.Server | None = None
         self._ws: Server | None = None
 
@@ -115,6 +116,9 @@ class SignedServer:
         self.drop()
         self._ws.close()
         self._http.close()
+        for writer in self._lines.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._lines, return_exceptions=True)
         await self._ws.wait_closed()
 
     @property
@@ -190,6 +194,9 @@ class SignedServer:
         return None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._lines[task] = writer
         try:
             while True:
                 asked = await _read(reader)
@@ -201,7 +208,14 @@ class SignedServer:
                     self.asked.append(asked)
                     self._changed.notify_all()
                 if isinstance(mishap, Late):
-                    await mishap.release.wait()
+                    waiting = asyncio.create_task(mishap.release.wait())
+                    gone = asyncio.create_task(reader.read(1))
+                    await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+                    for each in (waiting, gone):
+                        each.cancel()
+                    await asyncio.gather(waiting, gone, return_exceptions=True)
+                    if not mishap.release.is_set():
+                        return
                 if isinstance(mishap, Cut) or reply is None:
                     writer.transport.abort()
                     return
@@ -209,6 +223,7 @@ class SignedServer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            del self._lines[task]
             writer.close()
 
     def _admit(self, connection: ServerConnection, handshake: Handshake) -> Response | None:
