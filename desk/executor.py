@@ -177,7 +177,7 @@ class Executor:
                     proposed = self._proposed(plan, option, actor)
                     show(proposed)
                     ready = await self._may_begin(plan, option)
-                    diary = await self._begin(plan, option, proposed, ready, show)
+                    diary = await self._begin(plan, proposed, ready, show)
                     return await self._carry(plan, diary, ready)
         except Refusal as error:
             await self._refused(plan, option, actor, str(error))
@@ -272,7 +272,7 @@ class Executor:
             raise Refusal("; ".join(option.blockers))
         await self._books.check_caps(plan.account, option)
         wallet = configured(self._wallets, plan.account)
-        ready = await proven(plan, option, seen, writer, wallet, self.limits)
+        ready = await proven(plan, option, seen, writer, wallet, self.limits, self._prices)
         old = too_old(self.limits, plan.made_at_ns, self._clock())
         if old:
             raise Refusal(old)
@@ -314,19 +314,24 @@ class Executor:
         )
 
     async def _begin(
-        self, plan: Plan, option: Option, proposed: ActionState, ready: Ready, show: Callable[[ActionState], None]
+        self, plan: Plan, proposed: ActionState, ready: Ready, show: Callable[[ActionState], None]
     ) -> Diary:
         """Make the intent durable; raises `Refusal` when the journal can't."""
         steps = tuple(StepState(step.title) for step in ready.steps)
         action = replace(
-            proposed, stage=Stage.RUNNING, started_at_ns=self._clock(), steps=steps, health_before=ready.seen.health
+            proposed,
+            stage=Stage.RUNNING,
+            started_at_ns=self._clock(),
+            steps=steps,
+            health_before=ready.seen.health,
+            value_usd=ready.option.value_usd,
         )
         diary = self._diary(action, show)
         async with self._deciding:  # of two at once, the second sees the first one's value
-            await self._books.check_caps(plan.account, option)
+            await self._books.check_caps(plan.account, ready.option)
             self._check_armed(plan.account)
             try:
-                await diary.write(EntryKind.INTENT, intent_facts(action, option, ready))
+                await diary.write(EntryKind.INTENT, intent_facts(action, ready))
             except JournalError as error:
                 raise Refusal(str(error)) from error
         diary.show(action)

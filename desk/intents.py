@@ -5,7 +5,7 @@ import hashlib
 from desk.actions import ActionState
 from desk.entries import canonical
 from desk.preflight import Ready
-from engine.rescue import Option, Plan
+from engine.rescue import Plan
 
 
 def plan_id(plan: Plan) -> str:
@@ -22,9 +22,9 @@ def target_said(plan: Plan) -> str:
     return f"distance {plan.target.distance}"
 
 
-def intent_facts(action: ActionState, option: Option, ready: Ready) -> dict[str, object]:
+def intent_facts(action: ActionState, ready: Ready) -> dict[str, object]:
     """Return what an intent says: all that is needed to tell afterwards what was meant. No key, no signature."""
-    after = ready.simulation.health_factor
+    option, after = ready.option, ready.simulation.health_factor
     return {
         "means": action.means,
         "asset": action.asset,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -9,10 +10,13 @@ from desk.actions import Refusal
 from desk.judgement import judged, with_marks
 from desk.limits import Limits, fees_rose, overtaken
 from engine.accounts import Account
+from engine.plan_case import WIDE
+from engine.plan_levers import price_of, usd_rate
 from engine.prices import AssetPrice
 from engine.record import record
-from engine.rescue import Option, Plan, Standing
+from engine.rescue import Facility, Option, Plan, Standing
 from engine.severity import DEFAULT_LADDERS
+from engine.solvency import trigger_prices
 from providers.errors import AppError
 from providers.ports import PositionSource, Reading
 from providers.rescue_ports import CollateralWriter, Simulation, Step, WalletSource
@@ -33,9 +37,13 @@ class Seen:
 
 @record
 class Ready:
-    """An option that may be carried out: its account as read now, and the steps that were proven to work."""
+    """An option that may be carried out: its account as read now, and the steps that were proven to work.
+
+    The option's `value_usd` is what caps count: the plan's, or that of now where the two differ (`worth`).
+    """
 
     seen: Seen
+    option: Option
     steps: tuple[Step, ...]
     simulation: Simulation
 
@@ -53,7 +61,13 @@ async def look(source: PositionSource, name: str, prices: Prices, now_ns: int) -
 
 
 async def proven(
-    plan: Plan, option: Option, seen: Seen, writer: CollateralWriter, wallet: WalletSource | None, limits: Limits
+    plan: Plan,
+    option: Option,
+    seen: Seen,
+    writer: CollateralWriter,
+    wallet: WalletSource | None,
+    limits: Limits,
+    prices: Prices = dict,
 ) -> Ready:
     """Return the steps of `option`, verified and simulated on the state of now; raises `Refusal` with the reason."""
     stale = overtaken(limits, plan, seen.reading.block_number, seen.health)
@@ -64,8 +78,34 @@ async def proven(
         poor = _cannot_pay(standing, option, limits)
         if poor:
             raise Refusal(poor)
+        option = replace(option, value_usd=worth(option, seen.account, prices(), standing, limits.health_tolerance))
     steps, simulation = await rehearsed(plan, option, seen.account, writer)
-    return Ready(seen, steps, simulation)
+    return Ready(seen, option, steps, simulation)
+
+
+def worth(
+    option: Option, account: Account, prices: Mapping[str, AssetPrice], standing: Standing, tolerance: Decimal
+) -> Decimal | None:
+    """Return what an option moves in USD, told by what would be sent, at the decimals and prices of now.
+
+    A plan may come from a file, so what it says of its value vouches for nothing: it stands only where the value of
+    now is not higher by more than `tolerance`. `None` when no price tells. Raises `Refusal` for an asset that venue
+    or market does not take.
+    """
+    known = [one for one in standing.facilities if option.means in one.means]
+    facility = next((one for one in known if one.asset == option.asset), None)
+    if known and facility is None:
+        raise Refusal(f"{option.asset} is nothing that {account.name} takes to {option.means.value}")
+    facility = facility or option.facility or Facility(option.asset, frozenset({option.means}))
+    tokens = option.amount
+    if option.amount_units is not None:
+        tokens = WIDE.scaleb(Decimal(option.amount_units), -facility.decimals)
+    price = price_of(account, facility, prices, trigger_prices(account, prices)[0])
+    rate = usd_rate(account, prices)
+    if price is None or rate is None or option.value_usd is None:
+        return None
+    now = WIDE.multiply(WIDE.multiply(tokens, price), rate)
+    return option.value_usd if now <= option.value_usd * (1 + tolerance) else now
 
 
 async def rehearsed(

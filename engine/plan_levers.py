@@ -36,7 +36,7 @@ def levers(
     """
     facilities = _own_facilities(account, prices) if standing is None else standing.facilities
     for facility in facilities:
-        price = _price(account, facility, prices, triggers)
+        price = price_of(account, facility, prices, triggers)
         if price is None:
             continue
         for one in (Means.SUPPLY, Means.REPAY, Means.ADD_MARGIN, Means.DEPOSIT):
@@ -76,7 +76,7 @@ def _threshold(account: Account, facility: Facility) -> Decimal:
     return next((leg.liquidation_threshold for leg in account.collateral if leg.asset == facility.asset), ZERO)
 
 
-def _price(
+def price_of(
     account: Account, facility: Facility, prices: Mapping[str, AssetPrice], triggers: Mapping[str, Decimal]
 ) -> Decimal | None:
     """Return the facility's price in the account's quote currency, `None` when unknown."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from desk.entries import EntryKind
 from desk.executor import Executor
 from desk.journal import Journal
 from desk.limits import Limits
-from engine.rescue import Plan
+from engine.rescue import Facility, Means, Plan
 from providers.errors import RateLimited, Refused, Unauthorised, Unreachable
 from providers.rescue_ports import Fate, Simulation
 from tests.doubles_rescue import Chain, CountingBox, executor_on, expensive, plan_for
+
+D = Decimal
+SUPPLY = frozenset({Means.SUPPLY})
 
 
 class Bench:
@@ -148,6 +152,36 @@ def test_caps_and_blockers_refuse(tmp_path: Path, change: dict[str, object], lim
     bench = Bench(tmp_path, limits=limits)
     plan = plan_for(**change)  # type: ignore[arg-type]  # named by the case
     assert reason in refused(bench, lambda: bench.run(plan))
+
+
+EDITED: dict[str, tuple[dict[str, object], Facility | None, str]] = {
+    "value": ({"value": "1"}, None, "5,000.00 USD is over the cap of 4,999.00 USD per action"),
+    "units": ({"value": "1"}, Facility("ETH", SUPPLY), "5,000.00 USD is over the cap"),
+    "decimals": ({"amount": D("0.02"), "value": "50"}, Facility("ETH", SUPPLY, decimals=18), "5,000.00 USD is over"),
+    "another asset": ({"asset": "WBTC", "value": "1"}, Facility("ETH", SUPPLY), "WBTC is nothing that"),
+    "no price": ({"asset": "WBTC", "value": "1"}, Facility("WBTC", SUPPLY), "its value in USD is unknown"),
+}
+"""A plan whose file was edited, what the market says of its asset, and the refusal."""
+
+
+@pytest.mark.parametrize("case", EDITED)
+def test_caps_hold_what_is_sent_and_not_what_a_plan_says_of_it(tmp_path: Path, case: str) -> None:
+    change, facility, reason = EDITED[case]
+    bench = Bench(tmp_path, limits=Limits(max_topup_usd=D(4_999)))
+    if facility is not None:
+        bench.chain.standing_now = replace(bench.chain.standing_now, facilities=(facility,))
+    plan = plan_for(**change)  # type: ignore[arg-type]  # named by the case
+    assert reason in refused(bench, lambda: bench.run(plan))
+
+
+def test_a_plan_at_the_cap_survives_a_price_that_rose_a_little(tmp_path: Path) -> None:
+    """What was clipped to a cap is not refused because its price ticked up; a higher value counts beyond 1 %."""
+    for said, code in (("4951", 0), ("4950", None)):
+        bench = Bench(tmp_path / said, limits=Limits(max_topup_usd=D("4999")))
+        if code is None:
+            assert "over the cap" in refused(bench, lambda bench=bench: bench.run(plan_for(value="4950")))
+        else:
+            assert asyncio.run(bench.run(plan_for(value=said))).exit_code == code
 
 
 def test_the_day_s_cap_counts_what_was_sent_whatever_became_of_it(tmp_path: Path) -> None:
