@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -200,14 +200,17 @@ class Executor:
         writer, signer = configured(self._writers, offer.account), configured(self._signers, offer.account)
         running = self._running.get(offer.account)
 
-        async def allow() -> None:
+        @asynccontextmanager
+        async def allowed() -> AsyncIterator[None]:
             old = too_old(self.limits, offer.made_at_ns, self._clock())
             if old:
                 raise Refusal(old)
             if running is not None and self._running.get(offer.account) is not running:
                 raise Refusal("it was settled meanwhile: look again")
-            self._check_armed(offer.account)
-            await self._books.check_fee(diary.action, offer.index, offer.fee_usd)
+            async with self._deciding:  # of two at once, the second sees the first one's value
+                await self._books.check_fee(diary.action, offer.index, offer.fee_usd)
+                self._check_armed(offer.account)
+                yield
 
         try:
             self._check_armed(offer.account)
@@ -216,7 +219,7 @@ class Executor:
                 raise Refusal(f"{offer.account} is read-only: no signer is configured")
             if running is not None and running.action.id == offer.action:
                 diary = running  # one that ended while its turn was waited for is not followed any more
-                await overtake(diary, offer, raiser, signer, self._patience, allow, actor)
+                await overtake(diary, offer, raiser, signer, self._patience, allowed, actor)
                 return diary.action
             with self._claimed(offer.account), self._right_to_send():
                 if not self._reconciled:
@@ -224,7 +227,7 @@ class Executor:
                 action = await self._books.open_action(offer.action)
                 diary = self._diary(replace(action, actor=actor), show)
                 with self._told(diary):
-                    await overtake(diary, offer, raiser, signer, self._patience, allow, actor)
+                    await overtake(diary, offer, raiser, signer, self._patience, allowed, actor)
                     found, _ = await follow(diary, offer.index, raiser, self._patience)
                     if found.fate is Fate.UNKNOWN:
                         return diary.show(replace(diary.action, stage=Stage.UNKNOWN))

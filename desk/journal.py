@@ -73,9 +73,10 @@ class Journal:
 
     def __init__(self, path: Path, *, clock: Callable[[], int] = time.time_ns, busy_s: float = 5.0) -> None:
         self.path = path
-        self.sender = SenderLock(path.with_name(path.name + ".lock"))
-        self._head_path = path.with_name(path.name + ".head")
-        self._write_path = path.with_name(path.name + ".write")
+        real = path.resolve()  # a link to a journal is that journal, with its locks and its head
+        self.sender = SenderLock(real.with_name(real.name + ".lock"))
+        self._head_path = real.with_name(real.name + ".head")
+        self._write_path = real.with_name(real.name + ".write")
         self._clock = clock
         self._busy_s = busy_s
         self._guard = threading.RLock()

@@ -67,9 +67,15 @@ class SenderLock:
         return self._handle is not None
 
     def acquire(self) -> None:
-        """Take it, or keep it; raises `Refusal` naming the process that has it."""
+        """Take it, or keep it; raises `Refusal` naming the process that has it.
+
+        A file that was taken away or replaced meanwhile guards nothing any more: it is let go and refused.
+        """
         if self._handle is not None:
-            return
+            if self._is_in_place(self._handle):
+                return
+            self.release()
+            raise Refusal(f"{self._path} was replaced while it was held; arm again to send")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -88,7 +94,17 @@ class SenderLock:
         except OSError as error:
             os.close(handle)
             raise Refusal(f"{self._path}: {error.strerror}: nothing can be sent") from error
+        if not self._is_in_place(handle):
+            os.close(handle)
+            raise Refusal(f"{self._path} was replaced while it was taken; try again")
         self._handle = handle
+
+    def _is_in_place(self, handle: int) -> bool:
+        """Return whether the locked file is still the one that others would lock."""
+        try:
+            return os.path.samestat(os.fstat(handle), self._path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give it back; nothing happens when it is not held."""

@@ -5,7 +5,8 @@ decides what became of the step.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol, cast
@@ -88,13 +89,13 @@ async def overtake(
     writer: Replacer,
     signer: Signer,
     patience: Patience,
-    allow: Callable[[], Awaitable[None]],
+    allowed: Callable[[], AbstractAsyncContextManager[None]],
     actor: str,
 ) -> None:
     """Write the intent, sign and hand over what overtakes; raises `Refusal` when it was not handed over to anybody.
 
-    `allow` raises `Refusal` when caps or arming forbid it. What happened to the step meanwhile wins: one that was
-    settled or replaced since the offer is left alone.
+    `allowed` raises `Refusal` when caps or arming forbid it, and holds until the intent is written. What happened to
+    the step meanwhile wins: one that was settled or replaced since the offer is left alone.
     """
     index = offer.index
     async with diary.turn:
@@ -104,13 +105,15 @@ async def overtake(
         reason = await answered("checking", writer.why_not_replaced(offer.step))
         if reason:
             raise Refusal(reason)
-        await allow()
         try:
-            await diary.write(EntryKind.REPLACE, _facts(offer, actor))
+            async with allowed():
+                await diary.write(EntryKind.REPLACE, _facts(offer, actor))
             diary.show_step(index, step := replace(step, fee_usd=offer.fee_usd))
             signed = await asyncio.to_thread(writer.sign, offer.step, signer)
             signing: dict[str, object] = {"step": index, "reference": signed.reference}
             await diary.write(EntryKind.SIGNED, {**signing, "nonce": signed.nonce, "owner": signed.owner})
+        except Refusal:
+            raise
         except AppError as error:
             raise Refusal(f"not sent faster, what was sent before still waits: {error}") from error
         step = replace(

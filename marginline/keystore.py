@@ -47,9 +47,8 @@ class Secret:
         return bytes(self._bytes)
 
     def wipe(self) -> None:
-        """Zero the bytes and forget them."""
-        for index in range(len(self._bytes)):
-            self._bytes[index] = 0
+        """Zero the bytes and forget them, in one step each: another thread finds them whole, zero or gone."""
+        self._bytes[:] = bytes(len(self._bytes))
         self._bytes.clear()
 
     def __bool__(self) -> bool:

@@ -156,7 +156,10 @@ class SignerBox:
             raise Unauthorised("signer", f"{self._reference} is locked; arm first")
         if len(digest) != 32:
             raise ValueError(f"a digest has 32 bytes, not {len(digest)}")
-        return _signature(self._key, digest)
+        key = self._key.reveal()
+        if not any(key):  # wiped by another thread between the two lines
+            raise Unauthorised("signer", f"{self._reference} is locked; arm first")
+        return _signature(key, digest)
 
     def _referred(self) -> Secret:
         return keystore.parsed_key(Secret.of(resolve(self._reference, self._where)), self._where)
@@ -169,10 +172,10 @@ class SignerBox:
         raise TypeError("a signer is not copied or stored")
 
 
-def _signature(key: Secret, digest: bytes) -> tuple[int, int, int]:
+def _signature(key: bytes, digest: bytes) -> tuple[int, int, int]:
     from eth_keys.datatypes import PrivateKey
 
-    signed = PrivateKey(key.reveal()).sign_msg_hash(digest)
+    signed = PrivateKey(key).sign_msg_hash(digest)
     return signed.v + 27, signed.r, signed.s
 
 

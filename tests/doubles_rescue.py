@@ -31,6 +31,7 @@ class CountingBox:
         self._password = password
         self.is_open = False
         self.signatures = 0
+        self.whose = WALLET
 
     @property
     def name(self) -> str:
@@ -38,7 +39,7 @@ class CountingBox:
 
     @property
     def address(self) -> str:
-        return WALLET
+        return self.whose
 
     @property
     def needs_password(self) -> bool:

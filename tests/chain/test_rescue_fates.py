@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import TypeVar
 
 import pytest
@@ -40,6 +41,47 @@ async def one_step(rescue: AaveRescue) -> Step:
     steps = await planned(rescue, Means.SUPPLY, "ETH", "2")
     assert len(steps) == 1
     return steps[0]
+
+
+def test_a_replacement_is_checked_on_the_block_where_what_it_replaces_has_not_happened(market: Market) -> None:
+    """On the pending block the 2 WETH of the wallet are spent already, and its nonce is used."""
+    prepared(market)
+
+    async def work(rescue: AaveRescue) -> tuple[str, str, str]:
+        step = await one_step(rescue)
+        with waiting_room(market):
+            slow = rescue.sign(step, OWNER)
+            await rescue.send(slow)
+            faster = await rescue.speed_up(step)
+            fine = await rescue.why_not_replaced(faster)
+            fee, was = await rescue.fee_usd(faster), await rescue.fee_usd(step)
+            assert fee is not None
+            assert was is not None
+            assert fee > was * Decimal("1.12") > 0
+            behind = replace(faster, payload={**faster.payload, "nonce": hex((slow.nonce or 0) + 1)})
+            queued = await rescue.why_not_replaced(behind)
+            market.anvil.mine()
+        return fine, queued, await rescue.why_not_replaced(faster)
+
+    fine, queued, used = run(market, work)
+    assert fine == ""
+    assert "waits behind transaction" in queued
+    assert "is used: it has landed" in used
+
+
+def test_a_permit_that_ends_soon_is_not_signed_again(market: Market) -> None:
+    indebted(market)
+    mint(market, OWNER.address, "DAI", 100)
+
+    async def work(rescue: AaveRescue) -> tuple[str, str]:
+        (step,) = await planned(rescue, Means.SUPPLY, "DAI", "100")
+        early = await rescue.why_not_replaced(step)
+        market.anvil.skip(3_500)
+        return early, await rescue.why_not_replaced(await rescue.speed_up(step))
+
+    early, late = run(market, work)
+    assert early == ""
+    assert "permit ends too soon" in late
 
 
 async def fate(rescue: AaveRescue, signed: Signed) -> Found:
@@ -97,6 +139,24 @@ def test_a_foreign_transaction_that_takes_the_nonce_is_named(market: Market) -> 
     foreign, found = run(market, work)
     assert found.fate is Fate.REJECTED
     assert found.evidence.endswith(foreign)
+
+
+def test_a_foreign_transaction_rejects_ours_only_once_it_is_as_deep_as_ours_would_have_to_be(market: Market) -> None:
+    """Until then a reorganisation may take it out again and let ours in."""
+    prepared(market)
+
+    async def work(rescue: AaveRescue) -> list[Found]:
+        signed = rescue.sign(await one_step(rescue), OWNER)
+        fields = {"from": OWNER.address, "to": OWNER.address, "value": "0x1"}
+        market.anvil.rpc.call("eth_sendTransaction", fields)
+        told = [await fate(rescue, signed)]
+        market.anvil.mine(2)
+        return [*told, await fate(rescue, signed)]
+
+    shallow, deep = run(market, work, confirmations=3)
+    assert shallow.fate is Fate.PENDING
+    assert "1 of 3 confirmations" in shallow.evidence
+    assert deep.fate is Fate.REJECTED
 
 
 def test_a_reorganised_block_makes_the_outcome_open_again(market: Market) -> None:

@@ -5,9 +5,24 @@ from decimal import Decimal
 import pytest
 
 from engine.rescue import Means
+from providers.errors import Refused
 from providers.evm.rescue.writer import AaveRescue
 from tests.chain.market import MAX_UINT256, Market
-from tests.chain.rescuing import OWNER, RESCUER, Done, KeySigner, approve, indebted, mint, planned, rescued, run, wad
+from tests.chain.rescuing import (
+    ACCOUNT,
+    OWNER,
+    RESCUER,
+    Done,
+    KeySigner,
+    approve,
+    indebted,
+    mint,
+    option,
+    planned,
+    rescued,
+    run,
+    wad,
+)
 
 
 def test_supply_with_an_exact_approval_raises_health_as_simulated(market: Market) -> None:
@@ -72,6 +87,22 @@ def test_a_full_close_leaves_no_debt_after_interest(market: Market, signer: KeyS
     done = run(market, work, wallet=signer.address)
     assert market.account_data(OWNER.address).debt_base == 0
     assert Decimal("Infinity") == done.health
+
+
+@pytest.mark.parametrize("signer", [OWNER, RESCUER], ids=["owner", "rescue wallet"])
+def test_a_full_close_repays_no_more_than_was_planned(market: Market, signer: KeySigner) -> None:
+    """Who borrows and supplies more behind the plan keeps its health, and would have all of it paid by the rescuer."""
+    indebted(market)
+    mint(market, signer.address, "USDC", 100_000)
+
+    async def work(rescue: AaveRescue) -> None:
+        close = option(await rescue.standing(ACCOUNT), Means.REPAY, "USDC", "15010", full=True)
+        market.supply(OWNER.address, "WETH", market.units("WETH", 20))
+        market.borrow(OWNER.address, "USDC", market.units("USDC", 30_000))
+        with pytest.raises(Refused, match=r"more is owed than the plan repays: 45000(\.\d+)? USDC, planned 15010"):
+            await rescue.prepare(ACCOUNT, close)
+
+    run(market, work, wallet=signer.address)
 
 
 def test_the_chains_own_coin_is_wrapped_and_supplied(market: Market) -> None:

@@ -295,6 +295,30 @@ def test_a_second_key_press_on_the_same_account_or_wallet_is_refused(tmp_path: P
     assert bench.chain.sent == ["tx-main-7", "tx-main-8"]
 
 
+def test_two_signers_of_one_key_are_one_wallet(tmp_path: Path) -> None:
+    """They share a nonce: two rescues at once would overtake one another."""
+    chain = Chain("main", "second")
+    journal = Journal(tmp_path / "journal.sqlite3", clock=chain.clock)
+    names = dict.fromkeys(chain.accounts, chain)
+    boxes = {"main": CountingBox("keystore"), "second": CountingBox("env:THE_SAME_KEY")}
+    executor = Executor(journal, names, names, boxes, names, Limits(), clock=chain.clock)
+
+    async def run() -> str:
+        await executor.arm({}, actor="test")
+        reached = chain.hold("send")
+        plan = plan_for()
+        task = asyncio.create_task(executor.execute(plan, plan.options[0], actor="test"))
+        await reached.wait()
+        other = plan_for("second", made_at_ns=chain.clock() - 1)
+        with pytest.raises(Refusal) as refusal:
+            await executor.execute(other, other.options[0], actor="test")
+        chain.held["send"].set()
+        await task
+        return str(refusal.value)
+
+    assert asyncio.run(run()) == "a rescue of main is under way with the same account or wallet"
+
+
 def test_what_the_chain_rejects_ends_the_action_before_the_next_step(bench: Bench) -> None:
     bench.chain.fate, bench.chain.evidence = Fate.REJECTED, "reverted: 51"
     action = asyncio.run(bench.run())

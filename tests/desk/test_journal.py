@@ -339,3 +339,29 @@ def test_the_chain_is_bound_to_its_journal() -> None:
     assert first("a").hash != first("b").hash
     make: Callable[[object], str] = canonical
     assert make({"b": 1, "a": "é"}) == '{"a":"\\u00e9","b":1}'
+
+
+def test_one_journal_by_two_names_has_one_right_to_send(tmp_path: Path) -> None:
+    """A config may name the journal by a link: the lock is that of the file, not of its name."""
+    real, link = tmp_path / "real" / "journal.sqlite3", tmp_path / "link.sqlite3"
+    Journal(real).append(EntryKind.NOTE, {"event": "made"})
+    link.symlink_to(real)
+    first, second = Journal(real), Journal(link)
+    first.sender.acquire()
+    with pytest.raises(Refusal, match="armed or sending"):
+        second.sender.acquire()
+    second.append(EntryKind.NOTE, {"event": "by the other name"})
+    assert first.verify() == second.verify() == ()
+    first.close()
+
+
+def test_a_right_to_send_whose_lock_file_was_taken_away_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "journal.lock"
+    first, second = SenderLock(path), SenderLock(path)
+    first.acquire()
+    path.unlink()
+    second.acquire()
+    with pytest.raises(Refusal, match="was replaced"):
+        first.acquire()
+    assert not first.is_held
+    second.release()

@@ -1,7 +1,8 @@
 """Speeding up what waits: money moves once, the replaced one stays known, and whichever is mined decides."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from desk.actions import ActionState, Refusal, Stage, StepFate
 from desk.carry import Patience
-from desk.entries import EntryKind
+from desk.entries import Entry, EntryKind
 from desk.executor import Executor
 from desk.journal import Journal
 from desk.limits import Limits
@@ -297,6 +298,46 @@ def test_the_fee_counts_against_the_day_beside_what_it_speeds_up(tmp_path: Path)
         action = await bench.stuck()
         with pytest.raises(Refusal, match=r"19.00 USD after 5,000.00 USD .* is over the cap of 5,018.00 USD per day"):
             await bench.sped_up(action)
+
+    asyncio.run(work())
+
+
+class SlowJournal(Journal):
+    """A journal that takes its time over the intent of a replacement: `reached` is set then, `go` lets it go on."""
+
+    def __init__(self, path: Path, clock: Callable[[], int]) -> None:
+        super().__init__(path, clock=clock)
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def append(self, kind: EntryKind, facts: Mapping[str, object], **names: str) -> Entry:
+        if kind is EntryKind.REPLACE:
+            self.reached.set()
+            assert self.go.wait(10)
+        return super().append(kind, facts, **names)
+
+
+def test_a_fee_and_a_rescue_that_ask_at_once_do_not_both_fit_under_the_day(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Limits(max_per_day_usd=Decimal(10_010)))
+    bench.chain.accounts["second"] = replace(bench.chain.accounts["main"], name="second")
+
+    async def work() -> None:
+        chain, box = bench.chain, CountingBox("other")
+        box.whose = "0x00000000000000000000000000000000000000cc"
+        by, boxes = {"main": chain, "second": chain}, {"main": bench.box, "second": box}
+        journal = SlowJournal(bench.path, chain.clock)
+        executor = Executor(journal, by, by, boxes, by, bench.limits, clock=chain.clock, patience=SHORT)
+        bench.executor = executor
+        offer = await executor.faster((await bench.stuck()).id)
+        faster = asyncio.create_task(executor.speed_up(offer, actor="test"))
+        await asyncio.to_thread(journal.reached.wait, 10)
+        plan = plan_for("second", made_at_ns=chain.clock() - 1)
+        rescue = asyncio.create_task(executor.execute(plan, plan.options[0], actor="test"))
+        await asyncio.wait({rescue}, timeout=0.3)
+        journal.go.set()
+        with pytest.raises(Refusal, match=r"over the cap of 10,010\.00 USD per day"):
+            await rescue
+        await faster
+        assert "tx-8-19" in chain.sent
 
     asyncio.run(work())
 

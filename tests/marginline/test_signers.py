@@ -342,3 +342,34 @@ def test_the_folder_stands_beside_the_config(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("MARGINLINE_CONFIG", str(tmp_path / "config.toml"))
     assert keystore.directory() == tmp_path / "signers"
     assert keystore.directory(Path("/etc/marginline/desk.toml")) == Path("/etc/marginline/signers")
+
+
+def test_a_key_that_is_wiped_meanwhile_is_whole_or_gone_and_never_half() -> None:
+    """Signing runs in a thread while `!` wipes: a half-wiped key would sign as one that can be guessed."""
+    content = b"\xff" * 400_000
+    key, seen = Secret(content), set()
+    started = threading.Event()
+
+    def watch() -> None:
+        started.set()
+        while key:
+            seen.add(len(set(key.reveal())))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    started.wait()
+    key.wipe()
+    thread.join()
+    assert seen <= {0, 1}
+    assert key.reveal() == b""
+
+
+def test_a_key_that_was_wiped_under_the_signers_hands_signs_nothing(tmp_path: Path) -> None:
+    cheap(tmp_path)
+    box = SignerBox("keystore:rescue", "test", folder=tmp_path)
+    asyncio.run(box.unlock(PASSWORD))
+    held = box._key
+    assert held is not None
+    held.wipe()
+    with pytest.raises(Unauthorised, match="locked"):
+        box.sign_digest(DIGEST)

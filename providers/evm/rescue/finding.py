@@ -93,17 +93,24 @@ class Finder:
         return Found(Fate.PENDING, f"no node shows it yet; {free}")
 
     async def _replaced(self, reference: str, nonce: int, owner: str) -> Found:
-        other = await self._user_of(nonce, owner)
-        if other is None:
+        head = quantity(
+            self._ground.venue, "eth_blockNumber", (await self._ground.rpc.request([("eth_blockNumber", [])]))[0]
+        )
+        found = await self._user_of(nonce, owner, head)
+        if found is None:
             return Found(Fate.UNKNOWN, f"nonce {nonce} is used, by a transaction that was not found")
+        other, block = found
         if other == reference.lower():
             return Found(Fate.PENDING, "mined; its receipt is not there yet")
+        depth = head - block + 1
+        if depth < self._confirmations:  # a reorganisation may still take it out, and let ours in
+            said = f"{depth} of {self._confirmations} confirmations"
+            return Found(Fate.PENDING, f"nonce {nonce} was used by {other}, {said}")
         return Found(Fate.REJECTED, f"nonce {nonce} was used by {other}")
 
-    async def _user_of(self, nonce: int, owner: str) -> str | None:
-        """Return the hash of the transaction that used `nonce`, found by halving recent blocks; `None` if not found."""
+    async def _user_of(self, nonce: int, owner: str, high: int) -> tuple[str, int] | None:
+        """Return hash and block of the transaction that used `nonce`, by halving the blocks up to `high`, or `None`."""
         ground = self._ground
-        high = quantity(ground.venue, "eth_blockNumber", (await ground.rpc.request([("eth_blockNumber", [])]))[0])
         low = max(high - SEARCHED_BLOCKS, -1)
         if low >= 0 and await self._count_at(owner, low) > nonce:
             return None
@@ -119,7 +126,8 @@ class Finder:
             if not isinstance(one, dict) or str(one.get("from", "")).lower() != owner.lower():
                 continue
             if quantity(ground.venue, "nonce", one.get("nonce")) == nonce:
-                return str(one.get("hash", "")).lower() or None
+                name = str(one.get("hash", "")).lower()
+                return (name, high) if name else None
         return None
 
     async def _count_at(self, owner: str, block: int) -> int:

@@ -130,6 +130,10 @@ async def _drafts(ground: Ground, pool: str, listed: Listed, option: Option, hel
         drafts.append(Draft(title, listed.token, DEPOSIT, call(DEPOSIT), value_wei=amount))
     needed, sent = amount, amount
     if option.means is Means.REPAY and option.is_full_close:
+        if held.debt > amount:
+            # Who may borrow behind a plan must not decide how much of the wallet it takes.
+            owed, planned = _shown(held.debt, listed), _shown(amount, listed)
+            raise Refused(ground.venue, f"more is owed than the plan repays: {owed} {listed.asset}, planned {planned}")
         needed = max(amount, held.debt + held.debt // DEBT_HEADROOM + 1)
         sent = MAX_UINT256 if ground.is_owner else needed
     permit = None
