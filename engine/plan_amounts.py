@@ -11,10 +11,10 @@ from decimal import ROUND_CEILING, Decimal
 
 from engine.aave_ledger import AaveLedger
 from engine.aave_math import RAY
-from engine.accounts import Account
-from engine.plan_case import ONE, WIDE, Case, Lever, after, least_margin, reaches
+from engine.accounts import Account, Kind
+from engine.plan_case import ONE, WIDE, Case, Lever, after, least_margin, reaches, solvency
 from engine.rescue import Means
-from engine.solvency import ZERO, solvency_of
+from engine.solvency import ZERO
 
 # Until somebody confirms and it lands, so that the last second's interest is in what is approved.
 HEADROOM_S = 1_800
@@ -34,6 +34,8 @@ def needed_units(case: Case, lever: Lever) -> int | None:
     if reached(0):
         return 0
     guess = _guess(case, lever)
+    if most is not None and lever.means is Means.REDUCE and _has_counterweight(case, lever) and not reached(most):
+        most = _peak(case, lever, most)
     if most is None:
         most = max(2 * guess, 10**lever.facility.decimals, 1)
         for _ in range(_DOUBLINGS):
@@ -42,6 +44,36 @@ def needed_units(case: Case, lever: Lever) -> int | None:
             most *= 2
     found = _least(reached, min(guess, most), most)
     return None if found is None else min(found + _lost_in_scaling(case, lever), most)
+
+
+def _has_counterweight(case: Case, lever: Lever) -> bool:
+    """Return whether something else in the asset balances what is closed, so that closing all may be too much."""
+    account, asset = case.account, lever.asset
+    coins = [leg.asset for leg in account.collateral] + [leg.asset for leg in account.debt]
+    return asset in coins or sum(each.asset == asset for each in account.positions) > 1
+
+
+def _peak(case: Case, lever: Lever, most: int) -> int:
+    """Return the amount to close that brings nearest to the target.
+
+    Cover and requirement bend only one way while a position shrinks (tiers rise with size), so that what is missing
+    has one turning point.
+    """
+
+    def room(units: int) -> Decimal:
+        state = solvency(case, after(case, lever, units, case.landing_s))
+        if case.target.health is None:
+            return least_margin(state, case.triggers, case.stable, case.target.distance or ZERO)
+        return state.cover(case.triggers) - case.target.health * state.requirement(case.triggers)
+
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        if room(middle) < room(middle + 1):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _lost_in_scaling(case: Case, lever: Lever) -> int:
@@ -62,7 +94,7 @@ def limit_units(case: Case, lever: Lever) -> int | None:
         case Means.REPAY:
             return owed_units(case, lever, case.landing_s)
         case Means.REDUCE:
-            held = [each for each in case.account.positions if each.asset == lever.asset]
+            held = [each for each in case.account.positions if lever.closes(each)]
             return lever.units(sum((abs(each.quantity) for each in held), ZERO))
         case Means.DELEVERAGE:
             supplied = sum((leg.amount for leg in case.account.collateral if leg.asset == lever.asset), ZERO)
@@ -94,12 +126,12 @@ def _guess(case: Case, lever: Lever) -> int:
 
 
 def _wanted_value(case: Case, account: Account, lever: Lever) -> Decimal | None:
-    solvency = solvency_of(account)
-    cover, owed = solvency.cover(case.triggers), solvency.requirement(case.triggers)
+    state = solvency(case, account)
+    cover, owed = state.cover(case.triggers), state.requirement(case.triggers)
     wanted = case.target.health
     if wanted is None:
         # Near enough to start from: what is missing at the worst corner, at full weight.
-        missing = -least_margin(solvency, case.triggers, case.stable, case.target.distance or ZERO)
+        missing = -least_margin(state, case.triggers, case.stable, case.target.distance or ZERO)
         return missing / (_weight(case, lever) or ONE)
     missing = wanted * owed - cover
     match lever.means:
@@ -109,26 +141,35 @@ def _wanted_value(case: Case, account: Account, lever: Lever) -> Decimal | None:
         case Means.REPAY:
             return owed - cover / wanted
         case Means.ADD_MARGIN | Means.DEPOSIT:
-            return missing
+            return missing / (_weight(case, lever) or ONE)
         case Means.DELEVERAGE:
             gain = wanted * (ONE - lever.cost) - _weight(case, lever)
             return missing / gain if gain > 0 else None
         case Means.REDUCE:
-            held = [each for each in account.positions if each.asset == lever.asset]
+            held = [each for each in account.positions if lever.closes(each)]
             notional = sum((abs(each.quantity) * lever.price for each in held), ZERO)
             rate = max((tier.maintenance_rate for each in held for tier in each.tiers), default=ZERO)
+            rate *= case.account.liquidation_multiple
             gain = wanted * rate - lever.cost
             return min(missing / gain, notional) if gain > 0 else None
 
 
 def _weight(case: Case, lever: Lever) -> Decimal:
-    """Return the threshold at which the lever's asset counts for a loan, 1 for cash."""
-    if lever.means not in (Means.SUPPLY, Means.DELEVERAGE):
+    """Return the weight at which the lever's asset counts as collateral, 1 for cash."""
+    if lever.means not in (Means.SUPPLY, Means.DELEVERAGE) and not _is_coin(case, lever):
         return ONE
     for leg in case.account.collateral:
         if leg.asset == lever.asset and leg.liquidation_threshold:
             return leg.liquidation_threshold
     return lever.facility.liquidation_threshold or ZERO
+
+
+def _is_coin(case: Case, lever: Lever) -> bool:
+    """Return whether money paid in by this lever backs a perp account as a coin with a weight of its own."""
+    if lever.means not in (Means.ADD_MARGIN, Means.DEPOSIT) or lever.asset == case.account.quote:
+        return False
+    backs = any(leg.asset == lever.asset for leg in case.account.collateral)
+    return backs or (case.account.kind is Kind.PERP and lever.facility.liquidation_threshold is not None)
 
 
 def _least(reached: Callable[[int], bool], guess: int, most: int) -> int | None:

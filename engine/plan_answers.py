@@ -33,7 +33,7 @@ _HEALTH_KEYS = ("before", "after", "after_at_market", "after_minus_10pct")
 _FUNDS_KEYS = ("asset", "amount", "source", "owner", "allowance", "is_native", "is_owner")
 _FACILITY_KEYS = (
     *("asset", "means", "token", "decimals", "room", "counts", "needs_enabling", "has_permit", "refused"),
-    *("liquidation_threshold", "price"),
+    *("liquidation_threshold", "price", "contract", "side"),
 )
 
 
@@ -136,6 +136,7 @@ def _facility_answer(facility: Facility) -> dict[str, object]:
         "refused": facility.refused,
         "liquidation_threshold": _exact(facility.liquidation_threshold),
         "price": _exact(facility.price),
+        **{key: text for key, text in (("contract", facility.contract), ("side", facility.side)) if text},
     }
 
 
@@ -227,6 +228,8 @@ def _facility(node: Node) -> Facility:
         refused=_text(node, "refused"),
         liquidation_threshold=_at_least_zero(node, "liquidation_threshold"),
         price=None if price is None else price.positive(),
+        contract=_text(node, "contract"),
+        side=_text(node, "side"),
     )
 
 

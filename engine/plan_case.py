@@ -6,23 +6,36 @@ formulas of DESIGN 2 and 6, its interest of the waiting time added.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from engine.aave import AaveReserve
 from engine.aave_change import cautious_health_wad
 from engine.aave_ledger import AaveLedger
 from engine.aave_math import BPS, RAY, WAD, AaveVersion
-from engine.accounts import Account, Collateral, Debt, Kind, Position
+from engine.accounts import Account, Collateral, Debt
 from engine.market import health_at
+from engine.plan_lever import WIDE, Lever
+from engine.plan_moves import added, grown, reduced, repaid, supplied
 from engine.prices import AssetPrice, Consensus
 from engine.record import record
-from engine.rescue import Facility, Funds, Means, Target
-from engine.solvency import ZERO, Exposure, Solvency, solvency_of
+from engine.rescue import Means, Target
+from engine.solvency import ONE, ZERO, Exposure, Solvency, solvency_of
 
-WIDE = Context(prec=120, rounding=ROUND_HALF_EVEN)
-ONE = Decimal(1)
+__all__ = [
+    "ONE",
+    "WIDE",
+    "Case",
+    "Lever",
+    "after",
+    "cautious_health",
+    "deleveraged",
+    "health",
+    "least_margin",
+    "reaches",
+    "solvency",
+]
+
 LANDING_S = 120
-YEAR_S = Decimal(31_536_000)
 # A reserve that the user has nothing in is in no eMode bitmap under this id; its facility tells the weight in force.
 _NO_BIT = 4_096
 
@@ -49,60 +62,26 @@ class Case:
         return self.quiet_s + LANDING_S
 
 
-@record
-class Lever:
-    """One thing that can be done: with which asset, out of which funds, and on which leg.
-
-    `price` is in the account's quote currency. `other` is the debt that a deleverage repays, or the position that a
-    reduction closes. `cost` is the fraction of what is sold that is lost on the way.
-    """
-
-    means: Means
-    facility: Facility
-    price: Decimal
-    funds: Funds | None = None
-    other: str = ""
-    other_decimals: int = 18
-    cost: Decimal = ZERO
-
-    @property
-    def asset(self) -> str:
-        """Return the asset that is moved."""
-        return self.facility.asset
-
-    def tokens(self, units: int) -> Decimal:
-        """Return smallest units as whole tokens, exactly."""
-        return WIDE.scaleb(Decimal(units), -self.facility.decimals)
-
-    def units(self, tokens: Decimal) -> int:
-        """Return whole tokens in smallest units, rounded down."""
-        return int(WIDE.scaleb(tokens, self.facility.decimals).to_integral_value(ROUND_FLOOR, WIDE))
-
-    def value(self, units: int) -> Decimal:
-        """Return what an amount is worth in quote currency at its trigger price."""
-        return WIDE.multiply(self.tokens(units), self.price)
-
-
 def after(case: Case, lever: Lever | None, units: int, later_s: int) -> Account:
     """Return the account `later_s` on, `units` of the lever having moved at that moment; `None` moves nothing."""
     account = case.account
     if isinstance(account.ledger, AaveLedger):
         return _with_ledger(account, _moved_ledger(case, account.ledger, lever, units, later_s))
-    grown = _grown(account, case.triggers, later_s - case.quiet_s)
+    later = grown(account, case.triggers, later_s - case.quiet_s)
     if lever is None or units == 0:
-        return grown
+        return later
     match lever.means:
         case Means.SUPPLY:
-            return _supplied(grown, lever, lever.tokens(units))
+            return supplied(later, lever, lever.tokens(units))
         case Means.REPAY:
-            return _repaid(grown, lever.asset, lever.tokens(units))
+            return repaid(later, lever.asset, lever.tokens(units))
         case Means.DELEVERAGE:
-            sold = _supplied(grown, lever, -lever.tokens(units))
-            return _repaid(sold, lever.other, deleveraged(case, lever, units))
+            sold = supplied(later, lever, -lever.tokens(units))
+            return repaid(sold, lever.other, deleveraged(case, lever, units))
         case Means.ADD_MARGIN | Means.DEPOSIT:
-            return replace(grown, balance=grown.balance + lever.value(units))
+            return added(later, lever, units)
         case Means.REDUCE:
-            return _reduced(grown, lever, lever.tokens(units))
+            return reduced(later, lever, lever.tokens(units), case.triggers)
 
 
 def deleveraged(case: Case, lever: Lever, units: int) -> Decimal:
@@ -113,9 +92,14 @@ def deleveraged(case: Case, lever: Lever, units: int) -> Decimal:
     return WIDE.divide(gained, case.triggers[lever.other])
 
 
+def solvency(case: Case, account: Account) -> Solvency:
+    """Return the solvency of a state of the case's account, as a function of the case's reference prices."""
+    return solvency_of(account, case.triggers)
+
+
 def health(account: Account, triggers: Mapping[str, Decimal], moved: Mapping[str, Decimal]) -> Decimal | None:
     """Return the health factor of `account` with `moved` prices; `None` when nothing is owed."""
-    return health_at(account, solvency_of(account), triggers, moved)
+    return health_at(account, solvency_of(account, triggers), triggers, moved)
 
 
 def cautious_health(case: Case, account: Account) -> Decimal | None:
@@ -131,23 +115,23 @@ def reaches(case: Case, account: Account) -> bool:
     if case.target.health is not None:
         found = cautious_health(case, account)
         return found is None or found >= case.target.health
-    least = least_margin(solvency_of(account), case.triggers, case.stable, case.target.distance or ZERO)
+    least = least_margin(solvency(case, account), case.triggers, case.stable, case.target.distance or ZERO)
     if least < 0:
         return False
     return not isinstance(account.ledger, AaveLedger) or _ledger_holds(case, account.ledger)
 
 
 def least_margin(
-    solvency: Solvency, prices: Mapping[str, Decimal], stable: frozenset[str], distance: Decimal
+    account: Solvency, prices: Mapping[str, Decimal], stable: frozenset[str], distance: Decimal
 ) -> Decimal:
     """Return the least cover less requirement while any one asset moves by up to `distance` either way.
 
     Stable assets stay, unless the account has no other. The margin is piecewise linear in each price, so its least
     value is at an end or where a maintenance tier begins.
     """
-    margins = {each.asset: each.margin(prices[each.asset]) for each in solvency.exposures}
-    total = sum(margins.values(), solvency.rest)
-    moving = [each for each in solvency.exposures if each.asset not in stable] or list(solvency.exposures)
+    margins = {each.asset: each.margin(prices[each.asset]) for each in account.exposures}
+    total = sum(margins.values(), account.rest)
+    moving = [each for each in account.exposures if each.asset not in stable] or list(account.exposures)
     least = total
     for exposure in moving:
         rest = total - margins[exposure.asset]
@@ -223,73 +207,3 @@ def _with_ledger(account: Account, ledger: AaveLedger) -> Account:
             amount = WIDE.scaleb(Decimal(leg.owed), -decimals)
             debt.append(replace(owed.get(asset, Debt(asset, amount)), amount=amount))
     return replace(account, collateral=tuple(collateral), debt=tuple(debt), ledger=ledger, reported=None)
-
-
-def _grown(account: Account, triggers: Mapping[str, Decimal], later_s: int) -> Account:
-    """Return `account` with the interest of `later_s` that is against its owner; what it earns is left out."""
-    if later_s <= 0:
-        return account
-    years = Decimal(later_s) / YEAR_S
-    if account.kind is Kind.LOAN:
-        debt = tuple(replace(leg, amount=leg.amount * _growth(leg.borrow_rate, years)) for leg in account.debt)
-        return replace(account, debt=debt)
-    paid = ZERO
-    for position in account.positions:
-        rate = position.funding_rate or ZERO
-        price = triggers.get(position.asset, ZERO)
-        # A broker's fee is on the short side; funding is paid by a long and received by a short.
-        size = position.quantity if account.kind is Kind.PERP else min(position.quantity, ZERO) * -1
-        paid += size * price * rate * years
-    if account.kind is Kind.BROKER and account.balance < 0:
-        paid -= account.balance * (account.cash_rate or ZERO) * years
-    return replace(account, balance=account.balance - max(paid, ZERO))
-
-
-def _growth(rate: Decimal | None, years: Decimal) -> Decimal:
-    """Return at least e^(rate x years) for a small positive exponent, 1 for a rate that is not positive or unknown."""
-    x = max((rate or ZERO) * years, ZERO)
-    return ONE + x + x * x
-
-
-def _supplied(account: Account, lever: Lever, amount: Decimal) -> Account:
-    """Return `account` with `amount` more (less, when negative) of a collateral, which counts from then on."""
-    weight = lever.facility.liquidation_threshold
-    legs = []
-    left = amount
-    for leg in account.collateral:
-        if leg.asset == lever.asset and left:
-            now = max(leg.amount + left, ZERO)
-            left -= now - leg.amount
-            counted = leg.liquidation_threshold or (weight or ZERO if amount > 0 else ZERO)
-            legs.append(replace(leg, amount=now, liquidation_threshold=counted))
-        else:
-            legs.append(leg)
-    if left > 0:
-        legs.append(Collateral(lever.asset, left, weight or ZERO))
-    return replace(account, collateral=tuple(legs))
-
-
-def _repaid(account: Account, asset: str, amount: Decimal) -> Account:
-    legs, left = [], amount
-    for leg in account.debt:
-        paid = min(left, leg.amount) if leg.asset == asset else ZERO
-        left -= paid
-        legs.append(replace(leg, amount=leg.amount - paid))
-    return replace(account, debt=tuple(legs))
-
-
-def _reduced(account: Account, lever: Lever, amount: Decimal) -> Account:
-    """Return `account` with `amount` of a position closed at its mark, the cost paid from the balance."""
-    positions: list[Position] = []
-    balance, left = account.balance, amount
-    for position in account.positions:
-        closed = min(left, abs(position.quantity)) if position.asset == lever.asset else ZERO
-        if not closed:
-            positions.append(position)
-            continue
-        left -= closed
-        signed = closed if position.quantity > 0 else -closed
-        entry = position.entry_price if account.kind is Kind.PERP and position.entry_price is not None else ZERO
-        balance += signed * (lever.price - entry) - closed * lever.price * lever.cost
-        positions.append(replace(position, quantity=position.quantity - signed))
-    return replace(account, balance=balance, positions=tuple(positions))

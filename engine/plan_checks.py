@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
+from engine.accounts import Account, Kind
 from engine.plan_case import WIDE, Case, Lever
 from engine.plan_levers import usd_rate
 from engine.record import record
-from engine.rendering import plain
+from engine.rendering import plain, timestamp
 from engine.rescue import Means, Standing, Tariff
 from engine.solvency import ZERO
 
@@ -18,6 +19,7 @@ NOT_SENT = {
     Means.REDUCE: "a reduction is not sent from here yet; place it at the venue, reduce-only",
     Means.DEPOSIT: "a deposit is not sent from here; transfer it to the broker",
 }
+_AT_VENUE = "money is not moved to this venue from here; pay it in by hand"
 _DOWN = Context(prec=40, rounding=ROUND_FLOOR)
 _UP = Context(prec=40, rounding=ROUND_CEILING)
 _SECOND_NS = 1_000_000_000
@@ -100,7 +102,8 @@ def facility_blockers(case: Case, lever: Lever) -> Iterable[str]:
     """Yield why the protocol or venue would not take it, or why taking it would not help."""
     facility = lever.facility
     if is_by_hand(lever):
-        yield NOT_SENT[lever.means]
+        at_venue = lever.means is Means.DEPOSIT and case.account.kind is Kind.PERP
+        yield _AT_VENUE if at_venue else NOT_SENT[lever.means]
     if facility.refused:
         yield f"{facility.asset}: {facility.refused}"
     if lever.means is not Means.SUPPLY:
@@ -142,8 +145,11 @@ def cap_blockers(lever: Lever, caps: Caps | None, value_usd: Decimal | None) -> 
             yield f"over cap: {worth} USD, {plain(max(cap, ZERO))} {name}"
 
 
-def steps(lever: Lever, amount: Decimal, account: str, *, is_full_close: bool, repaid: Decimal) -> tuple[str, ...]:
-    """Return in order what would be signed, in words; amounts in full."""
+def steps(lever: Lever, amount: Decimal, account: Account, *, is_full_close: bool, repaid: Decimal) -> tuple[str, ...]:
+    """Return in order what would be signed, in words; amounts in full.
+
+    Where money is asked for, and until when, is told after what is paid in.
+    """
     asset, full, funds = lever.asset, plain(amount), lever.funds
     match lever.means:
         case Means.DELEVERAGE if lever.asset == lever.other:
@@ -151,12 +157,12 @@ def steps(lever: Lever, amount: Decimal, account: str, *, is_full_close: bool, r
         case Means.DELEVERAGE:
             return (f"sell {full} {asset} of the collateral", f"repay {short(repaid, up=False)} {lever.other}")
         case Means.REDUCE:
-            return (f"close {full} {asset} of the position, reduce-only",)
+            return (f"close {full} {asset} of {_position_name(lever, amount)}, reduce-only",)
         case Means.DEPOSIT:
-            return (f"deposit {full} {asset}",)
+            return (f"deposit {full} {asset}", *_deadlines(account))
         case Means.ADD_MARGIN:
             source = "" if funds is None or not funds.source else f" from {funds.source}"
-            return (f"add {full} {asset} of margin{source}",)
+            return (f"add {full} {asset} of margin{source}", *_deadlines(account))
         case _:
             pass
     said: list[str] = []
@@ -166,12 +172,38 @@ def steps(lever: Lever, amount: Decimal, account: str, *, is_full_close: bool, r
         permit = lever.means is Means.SUPPLY and lever.facility.has_permit and not funds.is_native
         said.append(f"{'permit' if permit else 'approve'} exactly {full} {asset}")
     if lever.means is Means.REPAY:
-        said.append(f"repay all {asset} of {account}" if is_full_close else f"repay {full} {asset} of {account}")
+        said.append(f"repay {'all' if is_full_close else full} {asset} of {account.name}")
         return tuple(said)
-    said.append(f"supply {full} {asset} for {account}")
+    said.append(f"supply {full} {asset} for {account.name}")
     if lever.facility.needs_enabling:
         said.append(f"enable {asset} as collateral")
     return tuple(said)
+
+
+def _position_name(lever: Lever, amount: Decimal) -> str:
+    """Return what is closed, in the venue's own words where it has some, and of which side where it has both."""
+    facility, held = lever.facility, lever.held
+    contract = facility.contract or ("" if held is None else held.contract)
+    name = " ".join(each for each in (contract, facility.side) if each)
+    if not contract:
+        name = f"the {name} position" if name else "the position"
+    if held is not None and held.inverse and held.entry_price is not None:
+        name += f" ({short(amount * held.entry_price, up=False)} of face value)"
+    return name
+
+
+def _deadlines(account: Account) -> Iterable[str]:
+    """Yield what a call asks for and until when, and when the market is closed."""
+    call, session = account.margin_call, account.session
+    if call is not None:
+        asked = f"{plain(call.amount)} {account.quote}"
+        due = "names no deadline" if call.due_ns is None else f"is due at {timestamp(call.due_ns)}"
+        yield f"the margin call for {asked} {due}"
+    if session is not None and not session.is_open:
+        opens = "" if session.opens_ns is None else f" until {timestamp(session.opens_ns)}"
+        yield f"the market is closed{opens}: nothing can be sold before"
+    elif session is not None and session.closes_ns is not None:
+        yield f"the market closes at {timestamp(session.closes_ns)}"
 
 
 def short(value: Decimal, *, up: bool) -> str:

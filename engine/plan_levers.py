@@ -1,6 +1,7 @@
 """Every lever that makes sense for an account: from what its venue allows and what a rescuer holds."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from engine.aave_ledger import AaveLedger
@@ -8,7 +9,8 @@ from engine.accounts import Account, Kind, Position
 from engine.plan_case import Lever
 from engine.prices import AssetPrice
 from engine.rescue import Facility, Means, Standing
-from engine.solvency import ZERO, oracle_of
+from engine.solvency import ONE, ZERO, oracle_of
+from engine.triggers import coin_price, face_or_market_value, position_price
 
 # Fraction of what is sold that is lost on the way when nobody quotes the swap: 0.05 % flash loan, 0.05 to 0.3 % pool,
 # the rest slippage. A reduction pays the venue's taker fee and half a spread.
@@ -16,6 +18,9 @@ SWAP_COST = Decimal("0.005")
 REDUCE_COST = Decimal("0.001")
 MOST_REDUCTIONS = 5
 DOLLARS = frozenset({"USD", "USDC", "USDT"})
+BY_HAND = frozenset({"dydx", "manual"})
+"""Providers of perp accounts that take no margin by any request of ours: what to pay in is told, and done by hand."""
+_PAID_IN = frozenset({Means.ADD_MARGIN, Means.DEPOSIT, Means.SUPPLY})
 _FREE_FORM_DECIMALS = 8
 _STABLE_DECIMALS = 6
 _FIAT_DECIMALS = 2
@@ -46,9 +51,22 @@ def levers(
         yield from _deleverages(account, prices, triggers, facilities, swap_cost)
     if means in (None, Means.REDUCE):
         yield from _reductions(account, triggers, facilities)
-    no_deposit = not any(Means.DEPOSIT in facility.means for facility in facilities)
-    if no_deposit and account.kind is Kind.BROKER and means in (None, Means.DEPOSIT):
-        yield Lever(Means.DEPOSIT, Facility(account.quote, frozenset(), decimals=_FIAT_DECIMALS), Decimal(1))
+    yield from _by_hand(account, facilities, means)
+
+
+def _by_hand(account: Account, facilities: tuple[Facility, ...], means: Means | None) -> Iterator[Lever]:
+    """Yield a deposit that nobody sends for us, where no facility takes one."""
+    taken: set[Means]
+    wanted: tuple[Means | None, ...]
+    match account.kind:
+        case Kind.LOAN:
+            return
+        case Kind.BROKER:
+            taken, wanted, decimals = {Means.DEPOSIT}, (None, Means.DEPOSIT), _FIAT_DECIMALS
+        case Kind.PERP:
+            taken, wanted, decimals = set(_PAID_IN), (None, Means.DEPOSIT, Means.ADD_MARGIN), _STABLE_DECIMALS
+    if means in wanted and not any(taken & facility.means for facility in facilities):
+        yield Lever(Means.DEPOSIT, Facility(account.quote, frozenset(), decimals=decimals), ONE)
 
 
 def usd_rate(account: Account, prices: Mapping[str, AssetPrice]) -> Decimal | None:
@@ -84,7 +102,7 @@ def price_of(
     if asset == account.quote and account.kind is not Kind.LOAN:
         return Decimal(1)
     if asset in triggers:
-        return triggers[asset]
+        return coin_price(account, asset, triggers)
     oracle = oracle_of(account, asset, prices)
     price = facility.price if oracle is None else oracle.price
     if price is None and account.kind is not Kind.LOAN and {asset, account.quote} <= DOLLARS:
@@ -110,7 +128,7 @@ def _own_facilities(account: Account, prices: Mapping[str, AssetPrice]) -> tuple
     """Return what the account's own legs allow, for a plan of which nobody read a wallet."""
     match account.kind:
         case Kind.PERP:
-            return (Facility(account.quote, frozenset({Means.ADD_MARGIN}), decimals=_STABLE_DECIMALS),)
+            return () if account.provider in BY_HAND else _margin_facilities(account, prices)
         case Kind.BROKER:
             return ()
         case Kind.LOAN:
@@ -133,6 +151,17 @@ def _own_facilities(account: Account, prices: Mapping[str, AssetPrice]) -> tuple
     return tuple(found)
 
 
+def _margin_facilities(account: Account, prices: Mapping[str, AssetPrice]) -> tuple[Facility, ...]:
+    """Return the quote currency, where it is a coin at all beside those that back the account, and these coins."""
+    able = frozenset({Means.ADD_MARGIN})
+    coins = tuple(leg for leg in account.collateral if leg.liquidation_threshold and leg.asset != account.quote)
+    found = [] if coins and account.quote == "USD" else [Facility(account.quote, able, decimals=_STABLE_DECIMALS)]
+    for leg in coins:
+        decimals = _decimals(account, leg.asset, prices)
+        found.append(Facility(leg.asset, able, decimals=decimals, liquidation_threshold=leg.liquidation_threshold))
+    return tuple(found)
+
+
 def _decimals(account: Account, asset: str, prices: Mapping[str, AssetPrice]) -> int:
     """Return a token's decimals as its protocol says; in a document, which says nothing, 6 for stables and 8 else."""
     if isinstance(account.ledger, AaveLedger):
@@ -150,7 +179,7 @@ def _deleverages(
     swap_cost: Decimal,
 ) -> Iterator[Lever]:
     by_asset = {facility.asset: facility for facility in facilities}
-    for held in account.collateral:
+    for held in account.collateral if account.kind is Kind.LOAN else ():
         if not (held.amount and held.liquidation_threshold):
             continue
         known = by_asset.get(held.asset)
@@ -172,20 +201,33 @@ def _deleverages(
 
 
 def _reductions(account: Account, triggers: Mapping[str, Decimal], facilities: tuple[Facility, ...]) -> Iterator[Lever]:
-    """Yield a reduction of each of the largest positions."""
+    """Yield a reduction of each of the largest positions; the legs of a hedge are two."""
     if account.kind is Kind.LOAN:
         return
-    able = {facility.asset: facility for facility in facilities if Means.REDUCE in facility.means}
     held = [each for each in account.positions if each.quantity]
-    largest = sorted(held, key=lambda each: -abs(each.quantity) * triggers[each.asset])
-    seen: set[str] = set()
-    for position in largest:
-        if position.asset in seen or len(seen) == MOST_REDUCTIONS:
-            continue
-        seen.add(position.asset)
+    largest = sorted(held, key=lambda each: -abs(face_or_market_value(each, position_price(account, each, triggers))))
+    for position in largest[:MOST_REDUCTIONS]:
+        is_only = sum(each.asset == position.asset for each in held) == 1
+        mark = position_price(account, position, triggers)
+        price = position.entry_price if position.inverse and position.entry_price is not None else mark
+        facility = _reducible(account, position, facilities, is_only=is_only)
+        yield Lever(Means.REDUCE, facility, price, cost=position.fee_rate or REDUCE_COST, held=position)
+
+
+def _reducible(account: Account, position: Position, facilities: tuple[Facility, ...], *, is_only: bool) -> Facility:
+    """Return the facility that closes this very position; one of ours, by hand, where the venue names none."""
+    side = "long" if position.quantity > 0 else "short"
+    able = [each for each in facilities if Means.REDUCE in each.means and each.asset == position.asset]
+    for each in able:
+        if each.contract and each.contract == position.contract and each.side in ("", side):
+            return each
+    if not able:
         own = Facility(position.asset, frozenset(), decimals=_size_decimals(account, position))
-        cost = position.fee_rate or REDUCE_COST
-        yield Lever(Means.REDUCE, able.get(position.asset, own), triggers[position.asset], cost=cost)
+        return own if is_only else replace(own, contract=position.contract, side=side)
+    if is_only:
+        return able[0]
+    several = able[0].refused or f"several positions in {position.asset}: close this one at the venue"
+    return replace(able[0], refused=several, contract=position.contract, side=side)
 
 
 def _size_decimals(account: Account, position: Position) -> int:

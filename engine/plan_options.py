@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from engine.accounts import Account
+from engine.accounts import Account, MarginMode
 from engine.liquidation import liquidation_points
 from engine.oracle import market_price
-from engine.plan_case import WIDE, Case, Lever, after, deleveraged, health
+from engine.plan_case import WIDE, Case, Lever, after, deleveraged, health, solvency
 from engine.plan_checks import (
     Caps,
     cap_blockers,
@@ -17,7 +17,7 @@ from engine.plan_checks import (
 )
 from engine.plan_levers import usd_rate
 from engine.rescue import HealthPath, Means, Option, Standing, Tariff
-from engine.solvency import ZERO, oracle_of, solvency_of
+from engine.solvency import ZERO, oracle_of
 
 FURTHER_FALL = Decimal("0.9")
 
@@ -58,14 +58,14 @@ def option(
         cost_usd=_cost_usd(lever, tariff, value_usd),
         health=path(case, account, before),
         time_to_land_s=tariff.time_to_land_s,
-        steps=steps(lever, amount, case.account.name, is_full_close=is_full_close, repaid=repaid),
+        steps=steps(lever, amount, case.account, is_full_close=is_full_close, repaid=repaid),
         blockers=tuple(dict.fromkeys(blockers)),
         value_usd=value_usd,
         amount_units=units if lever.means in (Means.SUPPLY, Means.REPAY, Means.DELEVERAGE) else None,
         is_full_close=is_full_close,
         funds=lever.funds,
         facility=lever.facility,
-        distance_after=nearest_distance(case, account),
+        distance_after=None if case.account.mode is MarginMode.PORTFOLIO else nearest_distance(case, account),
     )
 
 
@@ -87,7 +87,7 @@ def path(case: Case, account: Account, before: Decimal | None) -> HealthPath:
 
 def nearest_distance(case: Case, account: Account) -> Decimal | None:
     """Return the distance to the nearest liquidation of one asset that is not stable, `None` when there is none."""
-    points = liquidation_points(solvency_of(account), case.triggers)
+    points = liquidation_points(solvency(case, account), case.triggers)
     found = {asset: point.distance for asset, point in points.items() if point.distance is not None}
     moving = [distance for asset, distance in found.items() if asset not in case.stable]
     return min(moving or found.values(), default=None)
@@ -95,7 +95,7 @@ def nearest_distance(case: Case, account: Account) -> Decimal | None:
 
 def _market_prices(case: Case, account: Account) -> Mapping[str, Decimal] | None:
     moved: dict[str, Decimal] = {}
-    for exposure in solvency_of(account).exposures:
+    for exposure in solvency(case, account).exposures:
         asset = exposure.asset
         oracle = oracle_of(account, asset, case.prices)
         market = market_price(asset, case.triggers[asset], oracle, case.prices, case.consensus_of)

@@ -10,7 +10,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 
 from engine.aave import account_data
 from engine.aave_ledger import AaveLedger
-from engine.accounts import Account, Kind
+from engine.accounts import Account, Kind, MarginMode
 from engine.assess import trigger_side
 from engine.assessment import Assessment
 from engine.plan_amounts import full_close_units, limit_units, needed_units
@@ -30,7 +30,7 @@ from engine.plan_options import nearest_distance, option
 from engine.plan_words import possible, reached_already
 from engine.prices import AssetPrice, Consensus
 from engine.rescue import Means, Option, Plan, Standing, Target
-from engine.severity import HEALTH_LEAVE, Ladder
+from engine.severity import HEALTH_LEAVE, Ladder, ladder_of
 from engine.solvency import ZERO, gap, solvency_of, trigger_prices
 
 __all__ = ["Caps", "plan", "readiness", "standing_plan", "standing_target"]
@@ -105,7 +105,7 @@ def standing_plan(
 
     An account that is at the target already has no option ("nothing to do").
     """
-    target = standing_target(account.kind, ladder)
+    target = standing_target(account.kind, ladder_of(account, ladder), account.mode)
     if (
         target.health is None
         and assessment.liquidation
@@ -149,13 +149,14 @@ def _nearer(
     return Target(health=cut) if target.distance is None else Target(distance=cut)
 
 
-def standing_target(kind: Kind, ladder: Ladder) -> Target:
+def standing_target(kind: Kind, ladder: Ladder, mode: MarginMode | None = None) -> Target:
     """Return where a standing plan leads: out of danger and warn, with the margin at which warn is left for good.
 
-    By health (loans, brokers) that is the warn threshold x 1.02: 1.53 and 1.275 by default. By distance (perps) it is
-    the watch threshold, 0.20 by default, since a distance is used up faster than a health.
+    By health (loans, brokers, portfolio margin) that is the warn threshold x 1.02: 1.53 and 1.275 by default. By
+    distance (other perps) it is the watch threshold, 0.20 by default, since a distance is used up faster than a health.
     """
-    if ladder.health is not None and (kind is not Kind.PERP or ladder.distance is None):
+    by_distance = kind is Kind.PERP and mode is not MarginMode.PORTFOLIO and ladder.distance is not None
+    if ladder.health is not None and not by_distance:
         return Target(health=ladder.health[_WARN] * HEALTH_LEAVE)
     if ladder.distance is not None:
         return Target(distance=ladder.distance[_WATCH])
@@ -171,6 +172,8 @@ def readiness(plan: Plan | None) -> str:
     best = next((each for each in plan.options if not _by_hand(each)), plan.options[0])
     if best.ready:
         return "needs approve" if any(step.startswith("approve") for step in best.steps) else "ready"
+    if best.means is Means.DEPOSIT and _by_hand(best) and best.blockers[0] == NO_WALLET:
+        return "by hand"
     for start, said in (
         (NO_WALLET, "no rescue known"),
         ("the account's reading is stale", "stale"),
@@ -191,6 +194,8 @@ def _impossible(account: Account, prices: Mapping[str, AssetPrice], before: Asse
     wanted = target.health if target.health is not None else target.distance
     if wanted is None or not wanted.is_finite() or wanted <= 0 or wanted > MAX_TARGET_HEALTH:
         return f"a target must be a number above 0 and at most {MAX_TARGET_HEALTH}"
+    if target.distance is not None and account.mode is MarginMode.PORTFOLIO:
+        return "a portfolio-margin account has no single liquidation price to keep a distance from: plan to a health"
     why = gap(account)
     if why:
         return f"no amount can be computed: {why}"

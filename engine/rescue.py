@@ -43,6 +43,8 @@ class Facility:
     supplied, `None` without a cap. `counts` says that supplying it raises health; `needs_enabling` that it does so
     only after a further step. `refused` is the venue's own reason why nothing works now (frozen, paused, ...). `price`
     is the trigger price of an asset that the account has nothing in yet, `None` where the account or market knows it.
+    `liquidation_threshold` is the weight at which more of it counts. `contract` and `side` ("long", "short") say which
+    position a reduction closes where the account has several in the asset; "" where it has one.
     """
 
     asset: str
@@ -56,6 +58,8 @@ class Facility:
     refused: str = ""
     liquidation_threshold: Decimal | None = None
     price: Decimal | None = None
+    contract: str = ""
+    side: str = ""
 
 
 @record
