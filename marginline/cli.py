@@ -8,6 +8,7 @@ import typer
 
 from engine.assessment import Severity
 from engine.rescue import Means
+from marginline import cli_solvency
 from marginline.exits import Exit
 from marginline.faults import guarded
 
@@ -486,6 +487,9 @@ def config_check(config: ConfigOption = None) -> None:
     from marginline.commands.setup import config_check as command
 
     raise typer.Exit(command(config))
+
+
+cli_solvency.register(app)
 
 
 @app.command()

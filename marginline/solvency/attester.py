@@ -30,10 +30,11 @@ def sign(seed: bytes, digest: bytes) -> bytes:
 
 def is_signed(key: bytes, digest: bytes, signature: bytes) -> bool:
     """Return whether `signature` is the holder of `key`'s over `digest`; a key or signature that is none is not."""
+    signing = _signing()
     from nacl.exceptions import CryptoError
 
     try:
-        _signing().VerifyKey(key).verify(digest, signature)
+        signing.VerifyKey(key).verify(digest, signature)
     except (CryptoError, ValueError, TypeError):
         return False
     return True

@@ -17,6 +17,8 @@ HEAVY = (
     "numpy",
     "typer",
     "msgspec",
+    "rbcl",
+    "nacl",
 )
 
 _RUN = """
