@@ -17,8 +17,9 @@ from engine.accounts import Kind
 from providers.errors import ConfigError
 from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
+from providers.hyperliquid_depth import HyperliquidDepth
 from providers.hyperliquid_reader import Reader
-from providers.hyperliquid_watch import Push, UserFeed
+from providers.hyperliquid_watch import MOST_USERS, Push, UserFeed, place_for
 from providers.hyperliquid_wire import NEEDED, VENUE
 from providers.ports import AccountOptions, PositionSource, ProviderInfo
 
@@ -26,12 +27,21 @@ INFO = ProviderInfo(
     VENUE,
     "Hyperliquid perpetuals",
     kinds=frozenset({Kind.PERP}),
-    reads=("positions", "margin tiers", "funding", "venue liquidation price"),
+    reads=(
+        "positions",
+        "margin tiers",
+        "funding",
+        "venue liquidation price",
+        "every perp dex",
+        "unified and portfolio margin",
+        "margin of open orders",
+    ),
     rescues=("add-margin",),
     required=frozenset({"address"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket, else poll 5 s",
     permissions={"rescue": NEEDED},
+    depth=True,
 )
 
 MAIN_REST, MAIN_WS = "https://api.hyperliquid.xyz", "wss://api.hyperliquid.xyz/ws"
@@ -46,6 +56,17 @@ def source(options: AccountOptions) -> PositionSource:
     return HyperliquidAccounts(options)
 
 
+def depth_source(options: AccountOptions) -> HyperliquidDepth:
+    """Return the order books of the network that an account is on."""
+    return HyperliquidDepth(_transport(options))
+
+
+def _transport(options: AccountOptions) -> HttpTransport:
+    rest_url = (options.rest_url or MAIN_REST).rstrip("/")
+    budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
+    return HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
+
+
 class HyperliquidAccounts(FollowedAccounts[Push]):
     """Reads one user's accounts; a `providers.ports.PositionSource`. `clock` is UTC now in ns."""
 
@@ -54,13 +75,25 @@ class HyperliquidAccounts(FollowedAccounts[Push]):
         rest_url = (options.rest_url or MAIN_REST).rstrip("/")
         ws_url = options.ws_url or {MAIN_REST: MAIN_WS, TEST_REST: TEST_WS}.get(rest_url)
         pushed_from = None if ws_url is None else checked_url(VENUE, ws_url, "wss", "ws")
-        budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
-        http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
-        feed = None if pushed_from is None else UserFeed(options.name, user, pushed_from, options.tls_ca, clock)
+        http = _transport(options)
+        self._place = None if pushed_from is None else place_for(pushed_from, user)
+        feed = None
+        if pushed_from is not None and self._place is not None:
+            feed = UserFeed(options.name, user, pushed_from, options.tls_ca, clock)
         reader = Reader(options.name, user, http, feed)
+        if pushed_from is not None and feed is None:
+            pushed_from = None
+            reader.warnings = (f"polled: the venue pushes to {MOST_USERS + 1} connections, others have them",)
         super().__init__(options, reader, (http,), poll_s=_POLL_S, pushed_from=pushed_from, clock=clock)
         if feed is not None:
             feed.silence_after_s = max(self.stale_after_s, 2 * self.poll_s)
+
+    async def aclose(self) -> None:
+        """Close every connection and leave the place among those that the venue pushes to."""
+        if self._place is not None:
+            self._place()
+            self._place = None
+        await super().aclose()
 
 
 def _address(options: AccountOptions) -> str:

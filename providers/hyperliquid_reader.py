@@ -10,7 +10,26 @@ from typing import TypeVar
 from providers.errors import Malformed, Refused, Unreachable
 from providers.following import Taken
 from providers.http import HttpTransport
-from providers.hyperliquid_accounts import Picture, accounts, marks, with_market, with_state, with_universe
+from providers.hyperliquid_accounts import (
+    Picture,
+    accounts,
+    at_time,
+    marks,
+    with_market,
+    with_state,
+    with_universe,
+)
+from providers.hyperliquid_spot_wire import (
+    Order,
+    Spot,
+    Token,
+    order_margin,
+    parse_dexes,
+    parse_leverage,
+    parse_orders,
+    parse_spot,
+    parse_tokens,
+)
 from providers.hyperliquid_watch import Push, UserFeed
 from providers.hyperliquid_wire import (
     VENUE,
@@ -18,9 +37,7 @@ from providers.hyperliquid_wire import (
     DexState,
     MarketPush,
     Universe,
-    parse_dexes,
     parse_mode,
-    parse_spot,
     parse_state,
     parse_universe,
 )
@@ -33,6 +50,8 @@ T = TypeVar("T")
 _LIGHT, _HEAVY = 2, 20
 # Rules and funding change by the hour; an account's mode and its dexes by the user's own doing.
 _MARKETS_S, _MODE_S, _RETRY_S = 60.0, 120.0, 30.0
+# Coins without a position whose leverage is asked for, each a heavy request; orders beyond count at the least leverage.
+_LEVERAGES = 5
 
 
 class Reader:
@@ -44,6 +63,9 @@ class Reader:
         self._dexes: tuple[str, ...] = ()
         self._mode_due_s = self._markets_due_s = -inf
         self._unread: dict[str, str] = {}
+        self._tokens: Mapping[int, Token] = {}
+        self._leverages: dict[str, Decimal] = {}
+        self.warnings: tuple[str, ...] = ()
 
     @property
     def coins(self) -> frozenset[str]:
@@ -77,8 +99,18 @@ class Reader:
         if "" not in self._picture.states:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
         degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
-        found = accounts(self._name, replace(self._picture, degraded=degraded))
-        return Reading(self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns))
+        found = at_time(accounts(self._name, replace(self._picture, degraded=degraded)), now_ns)
+        warnings = (*self.warnings, *self._delisted())
+        return Reading(self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=warnings)
+
+    def _delisted(self) -> tuple[str, ...]:
+        """Return a line for each position in a market that the venue takes off its list."""
+        gone = (coin for coin in sorted(self.coins) if coin in self._picture.markets)
+        return tuple(
+            f"{coin} is being delisted: the venue settles what is left of the position"
+            for coin in gone
+            if self._picture.markets[coin].is_delisted
+        )
 
     async def refresh(self, *, everything: bool = False) -> None:
         """Read what is due. Only the main state must succeed; what else fails is named. Raises `ProviderError`."""
@@ -93,15 +125,17 @@ class Reader:
         if everything or now_s >= self._markets_due_s or not set(used) <= set(self.dexes_in_use):
             is_complete = all([await self._read_markets(dex) for dex in used])
             self._markets_due_s = now_s + (_MARKETS_S if is_complete else _RETRY_S)
+            await self._read_orders(fresh, used)
         if self._picture.mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
             spot = await self._optional("spot balances", self._spot())
             if spot is not None:
-                self._picture = replace(self._picture, spot=spot)
+                self._picture = replace(self._picture, spot=spot.balances, ratio=spot.ratio)
         for dex, state in fresh.items():
             self._picture = with_state(self._picture, dex, state)
 
     async def _look_around(self) -> bool:
         """Read the account's mode and the names of the dexes; return whether both were told."""
+        self._leverages.clear()
         mode = await self._optional("account mode", self._mode())
         if mode is not None:
             self._picture = replace(self._picture, mode=mode)
@@ -117,9 +151,39 @@ class Reader:
 
     async def _read_markets(self, dex: str) -> bool:
         universe = await self._optional(f"markets of {dex}" if dex else "markets", self._universe(dex))
-        if universe is not None:
-            self._picture = with_universe(self._picture, dex, universe)
-        return universe is not None
+        if universe is None:
+            return False
+        self._picture = with_universe(self._picture, dex, universe)
+        if not universe.collateral_token:
+            return True
+        if universe.collateral_token not in self._tokens:
+            self._tokens = await self._optional("names of tokens", self._token_names()) or {}
+        token = self._tokens.get(universe.collateral_token)
+        if token is not None:
+            self._picture = replace(self._picture, quotes={**self._picture.quotes, dex: token.name})
+        return token is not None
+
+    async def _read_orders(self, states: Mapping[str, DexState], dexes: Sequence[str]) -> None:
+        """Read what resting orders hold; it decides no liquidation, so that a dex that does not tell it is left out."""
+        held = dict[str, Decimal]()
+        for dex in dexes:
+            try:
+                orders = parse_orders(await self._ask("frontendOpenOrders", _HEAVY, user=self._user, **_scope(dex)))
+                leverages = await self._leverages_of(orders, states[dex])
+            except (Refused, Malformed, Unreachable):
+                continue
+            sizes = {one.coin: one.size for one in states[dex].held}
+            held[dex] = order_margin(orders, sizes, leverages, self._picture.markets)
+        self._picture = replace(self._picture, order_margin=held)
+
+    async def _leverages_of(self, orders: Sequence[Order], state: DexState) -> Mapping[str, Decimal]:
+        """Return the leverages of the coins ordered: of the position where there is one, else as the venue says."""
+        known = {one.coin: one.leverage for one in state.held if one.leverage is not None}
+        lacking = sorted({one.coin for one in orders} - known.keys() - self._leverages.keys())
+        for coin in lacking[:_LEVERAGES]:
+            raw = await self._ask("activeAssetData", _HEAVY, user=self._user, coin=coin)
+            self._leverages[coin] = parse_leverage(raw)
+        return {**self._leverages, **known}
 
     async def _optional(self, what: str, wanted: Awaitable[T]) -> T | None:
         """Return what was wanted, or `None` after noting why not. A rate limit concerns every request and raises."""
@@ -140,7 +204,10 @@ class Reader:
     async def _dex_names(self) -> tuple[str, ...]:
         return parse_dexes(await self._ask("perpDexs", _HEAVY))
 
-    async def _spot(self) -> Mapping[str, Decimal]:
+    async def _token_names(self) -> Mapping[int, Token]:
+        return parse_tokens(await self._ask("spotMeta", _HEAVY))
+
+    async def _spot(self) -> Spot:
         return parse_spot(await self._ask("spotClearinghouseState", _LIGHT, user=self._user))
 
     async def _universe(self, dex: str) -> Universe:

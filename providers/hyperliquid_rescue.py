@@ -36,7 +36,6 @@ from providers.hyperliquid_fate import SKEW_MS, facts_of, margin_fate, plain, tr
 from providers.hyperliquid_rescue_facts import (
     Right,
     Scope,
-    dex_of,
     health_of,
     marked,
     right_of,
@@ -55,7 +54,7 @@ from providers.hyperliquid_rescue_wire import (
     parse_transfers,
 )
 from providers.hyperliquid_signing import signature_json
-from providers.hyperliquid_wire import VENUE, AccountMode, parse_mode
+from providers.hyperliquid_wire import VENUE, AccountMode, dex_of, parse_mode
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
 

@@ -11,7 +11,7 @@ from engine.solvency import gap, solvency_of, trigger_prices
 from providers.errors import ConfigError, Refused
 from providers.hyperliquid_actions import UNITS
 from providers.hyperliquid_rescue_wire import Purse, Role, RoleKind
-from providers.hyperliquid_wire import NEEDED, VENUE
+from providers.hyperliquid_wire import NEEDED, VENUE, dex_of
 
 _EXACT = Context(prec=60)
 
@@ -66,11 +66,6 @@ def right_of(wallet: str, user: str, of_user: Role | None = None, of_wallet: Rol
     if of_user is not None and of_user.kind is RoleKind.SUB_ACCOUNT and of_user.of == acting_for:
         return Right(vault=user, no_transfer=no_transfer)
     return Right(nothing=f"the signer {short(wallet)} may not act for {short(user)}: that takes {NEEDED}")
-
-
-def dex_of(coin: str) -> str:
-    """Return the dex that a coin is traded on: a builder-deployed one stands before the colon."""
-    return coin.partition(":")[0] if ":" in coin else ""
 
 
 def units_of(option: Option) -> int:

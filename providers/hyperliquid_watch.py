@@ -7,9 +7,24 @@ import msgspec
 from providers.hyperliquid_wire import MarketPush, StatePush, parse_push
 from providers.ws import Signal, SignalKind, Subscription
 
+# hyperliquid.gitbook.io, "Rate limits and user limits" (read 2026-11): per address 10 connections, 10 different users
+# and 1000 subscriptions. One connection is left to the prices; each user has a connection, and so many coins.
+MOST_USERS = 9
+MOST_COINS = 90
+_places: dict[str, list[str]] = {}
+
 _PING = ('{"method":"ping"}', 45.0)
 
 Push = StatePush | MarketPush
+
+
+def place_for(url: str, user: str) -> Callable[[], None] | None:
+    """Return how to give back a place among the users that `url` pushes to, `None` when all are taken."""
+    taken = _places.setdefault(url, [])
+    if len(taken) >= MOST_USERS:
+        return None
+    taken.append(user)
+    return lambda: taken.remove(user)
 
 
 class UserFeed:
@@ -20,9 +35,12 @@ class UserFeed:
         self.silence_after_s = 15.0
 
     def subscription(self, dexes: Sequence[str], coins: frozenset[str]) -> Subscription[Push]:
-        """Return what to stream while `coins` are held on `dexes` ("" is the main one)."""
+        """Return what to stream while `coins` are held on `dexes` ("" is the main one).
+
+        The marks of coins beyond those that the venue allows come with the states alone.
+        """
         states = [{"type": "clearinghouseState", "user": self._user, "dex": dex} for dex in dexes]
-        contexts = [{"type": "activeAssetCtx", "coin": coin} for coin in sorted(coins)]
+        contexts = [{"type": "activeAssetCtx", "coin": coin} for coin in sorted(coins)[:MOST_COINS]]
         return Subscription(
             source=self._source,
             url=self._url,

@@ -6,6 +6,7 @@ lack fields, new servers add some: everything but a position's coin and size is 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,12 +40,19 @@ class AccountMode(StrEnum):
 
 @record
 class Market:
-    """One coin's rules and present prices. `funding_rate` is annual; `tiers` is empty when they are unknown."""
+    """One coin's rules and present prices. `funding_rate` is annual; `tiers` is empty when they are unknown.
+
+    `size_decimals` is the step of quantities, `None` when it was not told. `rule` is the venue's word for a restricted
+    margin ("strictIsolated": what was put in leaves only by closing; "noCross": isolated only), "" without one.
+    """
 
     tiers: tuple[Tier, ...] = ()
     mark_price: Decimal | None = None
     oracle_price: Decimal | None = None
     funding_rate: Decimal | None = None
+    size_decimals: int | None = None
+    rule: str = ""
+    is_delisted: bool = False
 
 
 @record
@@ -52,6 +60,7 @@ class Held:
     """One open position as the venue reports it. `raw_usd` is an isolated position's cash, negative for a long.
 
     `knows_mode` says that the venue told whether it is isolated; taken as cross it might look safer than it is.
+    `funding_paid` is since the position was opened, negative when received; `leverage` is what its owner chose.
     """
 
     coin: str
@@ -64,19 +73,23 @@ class Held:
     liquidation_price: Decimal | None
     max_leverage: Decimal | None
     knows_mode: bool = True
+    funding_paid: Decimal | None = None
+    leverage: Decimal | None = None
 
 
 @record
 class DexState:
     """A user's clearinghouse on one dex. `cross_value` includes unrealised profit; `None` when it was not reported.
 
-    `time_ms` is the venue's own time of it, where it tells one.
+    `time_ms` is the venue's own time of it, where it tells one. `cross_initial` is the initial margin that the cross
+    positions use.
     """
 
     held: tuple[Held, ...] = ()
     cross_value: Decimal | None = None
     cross_maintenance: Decimal | None = None
     time_ms: int | None = None
+    cross_initial: Decimal | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -104,7 +117,12 @@ class MarketPush:
 
 class _Leverage(msgspec.Struct, frozen=True):
     type: str = ""
+    value: Decimal | None = None
     rawUsd: Decimal | None = None
+
+
+class _CumFunding(msgspec.Struct, frozen=True):
+    sinceOpen: Decimal | None = None
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -116,6 +134,7 @@ class _Position(msgspec.Struct, frozen=True):
     liquidationPx: Decimal | None = None
     marginUsed: Decimal | None = None
     maxLeverage: Decimal | None = None
+    cumFunding: _CumFunding = _CumFunding()
 
 
 class _AssetPosition(msgspec.Struct, frozen=True):
@@ -124,6 +143,7 @@ class _AssetPosition(msgspec.Struct, frozen=True):
 
 class _Summary(msgspec.Struct, frozen=True):
     accountValue: Decimal | None = None
+    totalMarginUsed: Decimal | None = None
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -138,6 +158,10 @@ class _Coin(msgspec.Struct, frozen=True):
     name: str
     maxLeverage: Decimal | None = None
     marginTableId: int | None = None
+    szDecimals: int | None = None
+    onlyIsolated: bool = False
+    marginMode: str = ""
+    isDelisted: bool = False
 
 
 class _MarginTier(msgspec.Struct, frozen=True):
@@ -161,19 +185,6 @@ class _Context(msgspec.Struct, frozen=True):
     funding: Decimal | None = None
 
 
-class _SpotBalance(msgspec.Struct, frozen=True):
-    coin: str
-    total: Decimal
-
-
-class _Spot(msgspec.Struct, frozen=True):
-    balances: list[_SpotBalance] = []
-
-
-class _Dex(msgspec.Struct, frozen=True):
-    name: str
-
-
 class _Frame(msgspec.Struct, frozen=True):
     channel: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -192,10 +203,15 @@ class _ContextData(msgspec.Struct, frozen=True):
 
 @record
 class Universe:
-    """The markets of one dex by coin, and whether its collateral is USDC."""
+    """The markets of one dex by coin, and the number of the token that is its collateral (0 is USDC)."""
 
     markets: Mapping[str, Market]
-    is_usdc: bool = True
+    collateral_token: int = 0
+
+
+def dex_of(coin: str) -> str:
+    """Return the dex that a coin is traded on: a builder-deployed one stands before the colon, "" is the main one."""
+    return coin.partition(":")[0] if ":" in coin else ""
 
 
 def flat_tier(max_leverage: Decimal) -> tuple[Tier, ...]:
@@ -218,8 +234,10 @@ def parse_universe(raw: bytes) -> Universe:
     markets: dict[str, Market] = {}
     for index, coin in enumerate(meta.universe):
         context = contexts[index] if index < len(contexts) else _Context()
-        markets[_clean(coin.name)] = _market(coin.name, _tiers(coin, tables), context)
-    return Universe(markets, meta.collateralToken == 0)
+        rule = clean(coin.marginMode) if coin.marginMode else "onlyIsolated" if coin.onlyIsolated else ""
+        market = _market(coin.name, _tiers(coin, tables), context)
+        markets[clean(coin.name)] = replace(market, size_decimals=_step(coin), rule=rule, is_delisted=coin.isDelisted)
+    return Universe(markets, meta.collateralToken)
 
 
 def parse_mode(raw: bytes) -> AccountMode:
@@ -229,17 +247,6 @@ def parse_mode(raw: bytes) -> AccountMode:
         return AccountMode.STANDARD
     known = (AccountMode.UNIFIED, AccountMode.PORTFOLIO, AccountMode.DEX_ABSTRACTION)
     return next((mode for mode in known if mode.value == said), AccountMode.UNKNOWN)
-
-
-def parse_spot(raw: bytes) -> Mapping[str, Decimal]:
-    """Return total balances by coin of a `spotClearinghouseState` reply; raises `Malformed`."""
-    balances = decode(VENUE, "spotClearinghouseState", raw, _Spot).balances
-    return {_clean(held.coin): _finite(held.total, f"balance of {held.coin}") for held in balances}
-
-
-def parse_dexes(raw: bytes) -> tuple[str, ...]:
-    """Return the names of the builder-deployed dexes of a `perpDexs` reply; raises `Malformed`."""
-    return tuple(dex.name for dex in decode(VENUE, "perpDexs", raw, list[_Dex | None]) if dex and dex.name)
 
 
 def parse_push(raw: bytes, user: str) -> StatePush | MarketPush | str | None:
@@ -259,7 +266,7 @@ def parse_push(raw: bytes, user: str) -> StatePush | MarketPush | str | None:
             market = _market(update.coin, (), update.ctx)
             if market.mark_price is None:
                 return None
-            return MarketPush(_clean(update.coin), market.mark_price, market.oracle_price, market.funding_rate)
+            return MarketPush(clean(update.coin), market.mark_price, market.oracle_price, market.funding_rate)
         case "error":
             words = decode(VENUE, "error", bytes(frame.data), str)
             return "".join(c for c in words if c.isprintable())[:160] or "error without a word"
@@ -270,20 +277,21 @@ def parse_push(raw: bytes, user: str) -> StatePush | MarketPush | str | None:
 def _dex_state(wire: _State) -> DexState:
     held = tuple(_held(each.position) for each in wire.assetPositions if each.position.szi != 0)
     if wire.crossMarginSummary is not None and wire.crossMarginSummary.accountValue is not None:
-        cross_value: Decimal | None = _finite(wire.crossMarginSummary.accountValue, "cross account value")
+        cross_value: Decimal | None = finite(wire.crossMarginSummary.accountValue, "cross account value")
     elif wire.marginSummary is not None and wire.marginSummary.accountValue is not None:
         isolated = sum((one.margin_used or _ZERO for one in held if one.is_isolated), _ZERO)
-        cross_value = _finite(wire.marginSummary.accountValue, "account value") - isolated
+        cross_value = finite(wire.marginSummary.accountValue, "account value") - isolated
     else:
         cross_value = None
     maintenance = wire.crossMaintenanceMarginUsed
-    maintenance = None if maintenance is None else _finite(maintenance, "maintenance margin")
-    return DexState(held, cross_value, maintenance, wire.time)
+    maintenance = None if maintenance is None else finite(maintenance, "maintenance margin")
+    initial = None if wire.crossMarginSummary is None else wire.crossMarginSummary.totalMarginUsed
+    return DexState(held, cross_value, maintenance, wire.time, _optional(initial, "margin used"))
 
 
 def _held(wire: _Position) -> Held:
-    coin = _clean(wire.coin)
-    size = _finite(wire.szi, f"size of {coin}")
+    coin = clean(wire.coin)
+    size = finite(wire.szi, f"size of {coin}")
     value = _optional(wire.positionValue, f"value of {coin}")
     if value is not None and value < 0:
         raise Malformed(VENUE, f"value of {coin}: negative")
@@ -299,15 +307,17 @@ def _held(wire: _Position) -> Held:
         liquidation_price=liquidation if liquidation is not None and liquidation > 0 else None,
         max_leverage=_leverage(wire.maxLeverage, coin),
         knows_mode=wire.leverage.type in ("cross", "isolated"),
+        funding_paid=_optional(wire.cumFunding.sinceOpen, f"funding of {coin}"),
+        leverage=_positive(wire.leverage.value, f"leverage of {coin}"),
     )
 
 
 def _market(coin: str, tiers: tuple[Tier, ...], context: _Context) -> Market:
-    funding = _optional(context.funding, f"funding of {_clean(coin)}")
+    funding = _optional(context.funding, f"funding of {clean(coin)}")
     return Market(
         tiers,
-        _positive(context.markPx, f"mark price of {_clean(coin)}"),
-        _positive(context.oraclePx, f"oracle price of {_clean(coin)}"),
+        _positive(context.markPx, f"mark price of {clean(coin)}"),
+        _positive(context.oraclePx, f"oracle price of {clean(coin)}"),
         None if funding is None else funding * _HOURS_PER_YEAR,
     )
 
@@ -323,35 +333,41 @@ def _tiers(coin: _Coin, tables: Mapping[int, _MarginTable]) -> tuple[Tier, ...]:
         if coin.marginTableId is None and coin.maxLeverage is not None:
             return flat_tier(coin.maxLeverage)
     except (ValueError, ArithmeticError) as error:
-        raise Malformed(VENUE, f"margin tiers of {_clean(coin.name)}: {error}") from error
+        raise Malformed(VENUE, f"margin tiers of {clean(coin.name)}: {error}") from error
     return ()
 
 
+def _step(coin: _Coin) -> int | None:
+    if coin.szDecimals is not None and not 0 <= coin.szDecimals <= 18:
+        raise Malformed(VENUE, f"szDecimals of {clean(coin.name)}: not within 0 and 18")
+    return coin.szDecimals
+
+
 def _leverage(value: Decimal | None, coin: str) -> Decimal | None:
-    if value is not None and not 1 <= _finite(value, f"max leverage of {coin}") <= 1000:
+    if value is not None and not 1 <= finite(value, f"max leverage of {coin}") <= 1000:
         raise Malformed(VENUE, f"max leverage of {coin}: not within 1 and 1000")
     return value
 
 
-def _finite(value: Decimal, what: str) -> Decimal:
+def finite(value: Decimal, what: str) -> Decimal:
     if not value.is_finite() or abs(value.adjusted()) > 40:
         raise Malformed(VENUE, f"{what}: not a finite number of sane size")
     return value
 
 
 def _optional(value: Decimal | None, what: str) -> Decimal | None:
-    return None if value is None else _finite(value, what)
+    return None if value is None else finite(value, what)
 
 
 def _positive(value: Decimal | None, what: str) -> Decimal | None:
     """Return a price or a leverage; 0 says that there is none. Raises `Malformed` below 0."""
-    if value is None or _finite(value, what) == 0:
+    if value is None or finite(value, what) == 0:
         return None
     if value < 0:
         raise Malformed(VENUE, f"{what}: negative")
     return value
 
 
-def _clean(coin: str) -> str:
+def clean(coin: str) -> str:
     """Return a coin's name as bounded printable ASCII: it is text of the venue."""
     return "".join(c for c in coin if c.isascii() and c.isprintable())[:24] or "?"

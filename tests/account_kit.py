@@ -15,7 +15,7 @@ a server). What an adapter claims is taken from its own `INFO`, so nothing that 
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -253,7 +253,10 @@ def figures(account: Account) -> tuple[object, ...]:
         account.mode,
         account.quote,
         account.balance,
-        sorted(account.positions, key=lambda one: (one.contract, one.asset, one.quantity)),
+        sorted(
+            (replace(one, next_funding_ns=None) for one in account.positions),
+            key=lambda one: (one.contract, one.asset, one.quantity),
+        ),
         sorted(account.collateral, key=lambda one: one.asset),
         sorted(account.debt, key=lambda one: one.asset),
         {asset: oracle.price for asset, oracle in account.oracles.items()},

@@ -10,7 +10,9 @@ from typing import Any
 from eth_keys.datatypes import PrivateKey
 
 from engine.rescue import Means
-from providers.hyperliquid_wire import parse_dexes, parse_spot, parse_state, parse_universe
+from providers.hyperliquid_depth import parse_depth
+from providers.hyperliquid_spot_wire import parse_dexes, parse_orders, parse_spot
+from providers.hyperliquid_wire import parse_state, parse_universe
 from tests.account_kit import ANY, NAME, Payload, Rescue, Sent, Venue
 from tests.hyperliquid_exchange import Exchange
 from tests.hyperliquid_server import HyperliquidServer, hyperliquid_server
@@ -107,6 +109,17 @@ def _account() -> dict[str, object]:
         "spotClearinghouseState": {
             "balances": [{"coin": "USDC", "token": 0, "total": "5200.5", "hold": "200.5", "entryNtl": "0.0"}]
         },
+        "frontendOpenOrders": [
+            {"coin": "ETH", "side": "B", "limitPx": "2500.5", "sz": "0.5", "oid": 7, "timestamp": 1, "origSz": "0.5"}
+        ],
+        "l2Book": {
+            "coin": "ETH",
+            "time": 1754450974231,
+            "levels": [
+                [{"px": "2599.5", "sz": "1.5", "n": 3}, {"px": "2598.5", "sz": "4.5", "n": 1}],
+                [{"px": "2600.5", "sz": "2.5", "n": 1}, {"px": "2601.5", "sz": "3.5", "n": 2}],
+            ],
+        },
         "userNonFundingLedgerUpdates": [],
         "userRole": {"role": "agent", "data": {"user": _USER}},
     }
@@ -174,6 +187,22 @@ _RECORDED = (
         label="spot",
         parse=parse_spot,
         raw=b'{"balances":[{"coin":"USDC","token":0,"total":"14.62","hold":"0.0","entryNtl":"0.0"}]}',
+    ),
+    Payload(
+        label="portfolio margin",
+        parse=parse_spot,
+        raw=b'{"balances":[{"coin":"UBTC","token":197,"total":"0.0078","hold":"0.0","entryNtl":"500.5","ltv":"0.5"}],'
+        b'"portfolioMarginEnabled":true,"portfolioMarginRatio":"0.12","tokenToAvailableAfterMaintenance":[[0,"480.5"]]}',
+    ),
+    Payload(
+        label="orders",
+        parse=parse_orders,
+        raw=b'[{"coin":"ETH","side":"A","limitPx":"2700.5","sz":"1.5","oid":5,"timestamp":1754450974231,"origSz":"2.5"}]',
+    ),
+    Payload(
+        label="book",
+        parse=lambda raw: parse_depth(raw, "ETH", 20, 0),
+        raw=b'{"coin":"ETH","time":1754450974231,"levels":[[{"px":"2599.5","sz":"1.5","n":3}],[{"px":"2600.5","sz":"2.5","n":1}]]}',
     ),
     Payload(label="dexes", parse=parse_dexes, raw=b'[null,{"name":"xyz","fullName":"XYZ","deployer":"0x88"}]'),
 )

@@ -14,15 +14,14 @@ from engine.assess import assess
 from engine.assessment import Direction, Method, Severity
 from providers.errors import Malformed
 from providers.hyperliquid_accounts import Picture, accounts, marks, with_market, with_state, with_universe
+from providers.hyperliquid_spot_wire import parse_dexes, parse_spot
 from providers.hyperliquid_wire import (
     AccountMode,
     DexState,
     MarketPush,
     StatePush,
-    parse_dexes,
     parse_mode,
     parse_push,
-    parse_spot,
     parse_state,
     parse_universe,
 )
@@ -329,7 +328,7 @@ def test_a_unified_account_is_backed_by_spot_usdc() -> None:
     state = json.loads(one_position())
     state["crossMarginSummary"] = state["marginSummary"] = {"accountValue": "0.0"}
     spot = parse_spot(raw({"balances": [{"coin": "USDC", "token": 0, "total": "1300.25", "hold": "520.0"}]}))
-    (account,) = accounts("hl", picture(raw(state), mode=AccountMode.UNIFIED, spot=spot))
+    (account,) = accounts("hl", picture(raw(state), mode=AccountMode.UNIFIED, spot=spot.balances))
     assert account.balance == Decimal("1300.25")
     assert account.reported is not None
     assert account.reported.equity is None
