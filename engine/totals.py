@@ -55,7 +55,7 @@ class _Leg:
 def totals(assessed: Sequence[tuple[Account, Assessment]], prices: Mapping[str, AssetPrice]) -> Totals:
     """Return the totals of `assessed`; values in another quote currency are converted at its oracle price."""
     missing: dict[str, str] = {}
-    rates = {account.quote: _dollars(account.quote, prices) for account, _ in assessed}
+    rates = {account.quote: dollars(account.quote, prices) for account, _ in assessed}
     assumed = tuple(sorted(quote for quote in rates if quote in AT_PAR and quote not in prices))
 
     def total(name: str, part: Callable[[Account, Assessment], Decimal | None]) -> Decimal | None:
@@ -92,7 +92,8 @@ def totals(assessed: Sequence[tuple[Account, Assessment]], prices: Mapping[str, 
 _SOURCE: Mapping[str, str] = {"equity": "equity", "debt": "debt_value", "cost_per_day": "cost_of_debt"}
 
 
-def _dollars(quote: str, prices: Mapping[str, AssetPrice]) -> Decimal | None:
+def dollars(quote: str, prices: Mapping[str, AssetPrice]) -> Decimal | None:
+    """Return US dollars per unit of a quote currency, `None` when no price of it is known."""
     if quote == "USD":
         return Decimal(1)
     entry = prices.get(quote)
