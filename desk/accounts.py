@@ -22,7 +22,14 @@ from desk.roster import Band, LiveAccounts, Memo, bands_of, markets_of
 from desk.settings import DeskSettings
 from desk.snapshot import AccountState
 from engine.accounts import Account, Kind
-from engine.alerts import AlertRule, key_of, oracle_condition, severity_condition, vanished_condition
+from engine.alerts import (
+    AlertRule,
+    call_condition,
+    key_of,
+    oracle_condition,
+    severity_condition,
+    vanished_condition,
+)
 from engine.assessment import Assessment, Severity
 from engine.record import record
 from engine.severity import rank
@@ -181,6 +188,7 @@ class AccountBook:
         )
         if not self._stale_because(self._states[name], now_ns):
             self._alerts.observe(key_of(AlertRule.SEVERITY, name), severity_condition(assessment), now_ns)
+            self._alerts.observe(key_of(AlertRule.CALL, name), call_condition(assessment), now_ns)
             self._look_ahead(name, now_ns)
 
     def _look_ahead(self, name: str, now_ns: int) -> None:
@@ -227,8 +235,8 @@ class AccountBook:
         history.add(now_ns, None)
         lost = unvouched(state, VANISHED)
         self._put(replace(lost, health_history=history.points))
-        self._alerts.observe(key_of(AlertRule.SEVERITY, name), None, now_ns)
-        self._alerts.observe(key_of(AlertRule.ORACLE_DUE, name), None, now_ns)
+        for rule in (AlertRule.SEVERITY, AlertRule.ORACLE_DUE, AlertRule.CALL):
+            self._alerts.observe(key_of(rule, name), None, now_ns)
         self._alerts.observe(key_of(AlertRule.VANISHED, name), vanished_condition(lost.assessment), now_ns)
 
     def _age_source(self, source: str, now_ns: int) -> bool:

@@ -50,6 +50,7 @@ class SourceState:
     """One source: `kind` is "account", "prices", "history" or "notify".
 
     `updated_at_ns` is the last data, `None` before any. `is_unauthorised` says that its key or URL was not accepted.
+    `warnings` are for the owner and say nothing against the figures (a key that may withdraw, a clock that is off).
     """
 
     name: str
@@ -60,6 +61,7 @@ class SourceState:
     retry_at_ns: int | None = None
     dropped: int = 0
     is_unauthorised: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @record

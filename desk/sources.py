@@ -51,7 +51,7 @@ class SourceBook:
         """Return the sources of one kind by name."""
         return {name: state for (of, name), state in self._states.items() if of == kind}
 
-    def heard(self, kind: str, name: str, at_ns: int, wrong: str = "") -> None:
+    def heard(self, kind: str, name: str, at_ns: int, wrong: str = "", warnings: tuple[str, ...] = ()) -> None:
         """Data came: the source is live, or degraded when `wrong` names what is the matter with it."""
         key = (kind, name)
         self._idle.discard(key)
@@ -59,7 +59,13 @@ class SourceBook:
         state = LinkState.DEGRADED if wrong else LinkState.LIVE
         newest = at_ns if former.updated_at_ns is None else max(at_ns, former.updated_at_ns)
         self._states[key] = replace(
-            former, state=state, updated_at_ns=newest, detail=wrong, retry_at_ns=None, is_unauthorised=False
+            former,
+            state=state,
+            updated_at_ns=newest,
+            detail=wrong,
+            retry_at_ns=None,
+            is_unauthorised=False,
+            warnings=warnings,
         )
 
     def linked(self, kind: str, name: str, change: LinkChange) -> None:

@@ -172,7 +172,7 @@ class LiveState:
             behind_s = (now_ns - reading.block_time_ns) / 1e9
             if behind_s > self._budgets_s[reading.source]:
                 wrong = f"newest block is {behind_s:.0f} s old"
-        self._sources.heard(ACCOUNT, reading.source, reading.observed_at_ns, wrong)
+        self._sources.heard(ACCOUNT, reading.source, reading.observed_at_ns, wrong, reading.warnings)
 
     def _reprice(self, assets: set[str], now_ns: int) -> None:
         before = {asset: self._market.market.agreed.get(asset) for asset in assets}

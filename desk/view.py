@@ -50,6 +50,7 @@ def source_answer(source: SourceState, now_ns: int) -> dict[str, object]:
         "detail": source.detail,
         "retry_in_s": None if retry_ns is None else round(retry_ns / SECOND_NS, 3),
         "dropped": source.dropped,
+        "warnings": list(source.warnings),
     }
 
 

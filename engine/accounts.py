@@ -130,10 +130,10 @@ class VenueReport:
     """What the venue or contract itself says of the account, kept beside our own figures for comparison.
 
     `equity` and `maintenance_requirement` are the venue's own, in the account's quote currency, before
-    `Account.liquidation_multiple`. `status` is the venue's word for the account where it has one ("MARGIN_CALL").
-    `directions` are common moves, by name, at which the venue itself says that it liquidates (signed fractions).
-    `tolerance` is how far ours may be from theirs, as a fraction, before the account is degraded: what fees, ticks and
-    the age of marks explain at this venue.
+    `Account.liquidation_multiple`. `status` is the venue's own word for the account when it is not the usual one
+    ("MARGIN_CALL"), "" when all is well. `directions` are common moves, by name, at which the venue itself says that it
+    liquidates (signed fractions). `tolerance` is how far ours may be from theirs, as a fraction, before the account is
+    degraded: what fees, ticks and the age of marks explain at this venue.
     """
 
     health_factor: Decimal | None = None

@@ -26,6 +26,7 @@ class AlertRule(StrEnum):
     FEED_LOST = "feed-lost"
     ORACLE_DUE = "oracle-due"
     VANISHED = "vanished"
+    CALL = "call"
 
 
 class AlertPhase(StrEnum):
@@ -155,6 +156,21 @@ def oracle_condition(assessment: Assessment, after: Severity) -> Condition | Non
     text = f"{assessment.name}: oracle due, {change}" + (f", {after}" if worse else "") + f" ({prints})"
     name, rule = assessment.name, AlertRule.ORACLE_DUE
     return Condition(key_of(rule, name), rule, name, after if worse else Severity.WATCH, text)
+
+
+def call_condition(assessment: Assessment) -> Condition | None:
+    """Return that a broker or venue wants money, or has a word for the account that is not its usual one.
+
+    A call is `danger`: who called may sell at any time. A venue's own word alone is `warn`.
+    """
+    call, name, rule = assessment.margin_call, assessment.name, AlertRule.CALL
+    if call is not None:
+        why = f": {call.text}" if call.text else ""
+        text = f"{name}: margin call of {_SHOWN.plus(call.amount).normalize():f}{why}"
+        return Condition(key_of(rule, name), rule, name, Severity.DANGER, text)
+    if assessment.status:
+        return Condition(key_of(rule, name), rule, name, Severity.WARN, f"{name}: the venue says {assessment.status}")
+    return None
 
 
 def source_condition(

@@ -109,12 +109,16 @@ def account_row(
         return Cell(numbers.MASK, Tone.MUTED) if is_masked and text else cell(words.in_dollars(state, text))
 
     nearest = words.nearest_point(state) if assessment.has_debt else None
-    has_line = nearest is not None
+    move = words.nearest_move(state) if assessment.has_debt else None
+    has_line, has_price = nearest is not None or move is not None, nearest is not None and move is None
     asset, point = nearest if nearest is not None else ("", None)
     falls = point is None or words.falls(point)
     distance = point.distance if point is not None else None
     price = point.price if point is not None else None
-    places = words.places_of(snapshot, state, asset) if asset else 0
+    if move is not None:  # a whole book is margined at once: there is a nearest move, and no price of one asset
+        asset, falls, distance = words.short_move(move[0]), move[1] < 0, abs(move[1])
+    about = numbers.estimated if words.is_estimated(state) else str
+    places = words.places_of(snapshot, state, asset) if has_price else 0
     health = words.health_text(state)
     tone = words.number_tone(severity) if assessment.has_debt else Tone.MUTED
     age_tone = Tone.MUTED if not is_stale else Tone.UNKNOWN if is_blackout else Tone.STALE
@@ -125,11 +129,11 @@ def account_row(
         account=Cell(account.name, Tone.STRONG),
         health=Cell(health, tone),
         by=Cell(asset, Tone.MUTED) if asset else BLANK,
-        liq_at=cell(numbers.liquidation_price(price, places, falls=falls)) if has_line else BLANK,
-        distance=cell(numbers.distance(distance, falls=falls)) if has_line else BLANK,
+        liq_at=cell(about(numbers.liquidation_price(price, places, falls=falls))) if has_price else BLANK,
+        distance=cell(about(numbers.distance(distance, falls=falls))) if has_line else BLANK,
         age=Cell(age, age_tone),
         market=_market(assessment, cell, has_venues),
-        sigma_days=cell(numbers.sigma_days(assessment.sigma_days)) if has_line else BLANK,
+        sigma_days=cell(about(numbers.sigma_days(assessment.sigma_days))) if has_price else BLANK,
         next=_next(assessment, cell, has_venues),
         venue=Cell(account.venue or account.provider or account.kind.value, Tone.MUTED),
         room=_room(distance, severity, is_stale) if assessment.has_debt else None,

@@ -1,7 +1,6 @@
 """One account in full: its load line, legs, facts and a day of health."""
 
-from collections.abc import Iterable
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Collateral, Debt, Kind, Position
@@ -16,8 +15,6 @@ from widgets.loadline import Mark, Scale
 from widgets.tones import BLANK, Cell, Line, Tone
 
 _DAY_NS = 86_400 * 1_000_000_000
-_VENUE_DISAGREES = Decimal("0.001")
-_PERCENT = Decimal(100)
 
 
 def section(frame: Frame, *, is_focused: bool = False) -> Section:
@@ -27,13 +24,31 @@ def section(frame: Frame, *, is_focused: bool = False) -> Section:
         return Section("no account", is_focused=is_focused)
     account = state.account
     venue = account.venue or account.provider or account.kind.value
-    return Section(f"{account.name} · {venue}", _oracle_note(frame, state), is_focused)
+    note = _oracle_note(frame, state) if account.kind is Kind.LOAN else _venue_note(frame, state)
+    return Section(f"{account.name} · {venue}", note, is_focused)
+
+
+def _venue_note(frame: Frame, state: AccountState) -> str:
+    """Return whose price liquidates, when funding is next paid, or that a broker's market is closed."""
+    assessment = state.assessment
+    parts = [f"by {assessment.trigger}"]
+    cost = assessment.cost_of_debt
+    if cost is not None and cost.next_funding_ns is not None and cost.next_funding_ns > frame.now_ns:
+        parts.append(f"funding in {numbers.long_age(cost.next_funding_ns - frame.now_ns)}")
+    session = assessment.session
+    if session is not None and not session.is_open:
+        opens_ns = session.opens_ns
+        wait = "" if opens_ns is None else f", opens in {numbers.long_age(opens_ns - frame.now_ns)}"
+        parts.append(f"market closed{wait}")
+    if assessment.status:
+        parts.append(assessment.status)
+    return " · ".join(parts)
 
 
 def _oracle_note(frame: Frame, state: AccountState) -> str:
     asset = state.assessment.nearest
     oracle = words.oracle_of(frame.snapshot, state, asset) if asset is not None else None
-    if asset is None or oracle is None or state.account.kind is not Kind.LOAN:
+    if asset is None or oracle is None:
         return state.account.note
     parts = []
     age_ns = words.oracle_age_ns(oracle, state.observed_at_ns, frame.now_ns)
@@ -55,7 +70,7 @@ def scale(frame: Frame) -> Scale:
     if state is None:
         return Scale(None, reason="no account selected")
     nearest = words.nearest_point(state)
-    if nearest is None:
+    if nearest is None or words.nearest_move(state) is not None:
         return Scale(None, reason=_no_line(state), is_stale=state.is_stale)
     asset, point = nearest
     snapshot = frame.snapshot
@@ -85,6 +100,8 @@ def _no_line(state: AccountState) -> str:
     assessment = state.assessment
     if not assessment.has_debt:
         return "no debt: nothing can be liquidated"
+    if words.nearest_move(state) is not None:
+        return assessment.liquidation_note
     if "liquidation" in assessment.missing:
         return assessment.missing["liquidation"]
     if assessment.health_factor is None:
@@ -103,9 +120,9 @@ def brief(frame: Frame) -> FactList:
     asset, point = nearest
     falls = words.falls(point)
     rows = [
-        Fact("to the line", _cells(state, numbers.distance(point.distance, falls=falls), " %", _emphasis(state))),
-        Fact("at market", _cells(state, _market_distance(frame.snapshot, state, asset, point), " %")),
-        Fact("speed", _cells(state, numbers.sigma_days(state.assessment.sigma_days), " σ-days")),
+        Fact("to the line", figure(state, numbers.distance(point.distance, falls=falls), " %", _emphasis(state))),
+        Fact("at market", figure(state, _market_distance(frame.snapshot, state, asset, point), " %")),
+        Fact("speed", figure(state, numbers.sigma_days(state.assessment.sigma_days), " σ-days")),
     ]
     return FactList(tuple(rows))
 
@@ -115,7 +132,8 @@ def _emphasis(state: AccountState) -> Tone:
     return words.number_tone(severity) if severity in (Severity.DANGER, Severity.LIQUIDATABLE) else Tone.TEXT
 
 
-def _cells(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEXT) -> Line:
+def figure(state: AccountState, text: str, unit: str = "", tone: Tone = Tone.TEXT) -> Line:
+    """Return a number with its unit, marked and muted when the account is stale; words stay as they are."""
     if text == numbers.UNKNOWN:
         return (Cell(text, Tone.UNKNOWN),)
     if not text[-1:].isdigit():
@@ -156,7 +174,7 @@ def healths(frame: Frame) -> Text:
     market = assessment.at_market
     figure = numbers.health(market.health_factor if market is not None else None) if assessment.has_debt else ""
     room, said = "", assessment.missing.get("at_market", "")
-    if point is not None:
+    if point is not None and words.nearest_move(state) is None:
         room = _market_distance(snapshot, state, asset, point)
         price = words.market_price(snapshot, state, asset)
         said = said if price is None else f"{asset} {numbers.price(price, places)}"
@@ -183,6 +201,9 @@ def healths(frame: Frame) -> Text:
 def _at_trigger(
     frame: Frame, state: AccountState, asset: str, point: LiquidationPoint | None, places: int
 ) -> tuple[str, str]:
+    move = words.nearest_move(state)
+    if move is not None:
+        return numbers.estimated(numbers.distance(move[1], falls=move[1] < 0)), f"along {move[0]}"
     if point is None:
         return "", state.assessment.severity_because
     trigger = words.trigger_price(frame.snapshot, state, asset)
@@ -190,6 +211,7 @@ def _at_trigger(
     age_ns = words.oracle_age_ns(oracle, state.observed_at_ns, frame.now_ns) if oracle is not None else None
     age = f"  {numbers.age(age_ns)}" if age_ns is not None else ""
     room = numbers.distance(point.distance, falls=words.falls(point))
+    room = numbers.estimated(room) if words.is_estimated(state) else room
     return room, f"{asset} {numbers.price(trigger, places)}{age}"
 
 
@@ -299,67 +321,6 @@ def _threshold(value: Decimal) -> Cell:
 
 def _rate(value: Decimal | None) -> Cell:
     return BLANK if value is None else Cell(numbers.signed_percent(value), Tone.TEXT)
-
-
-def facts(frame: Frame) -> FactList:
-    """Return what else is known of the selected account, the figures that a trader acts on first."""
-    state = frame.selected
-    return FactList(tuple(_facts(frame, state))) if state is not None else FactList()
-
-
-def _facts(frame: Frame, state: AccountState) -> Iterable[Fact]:
-    assessment, account = state.assessment, state.account
-    unit = " $" if account.quote.upper() in numbers.DOLLARS else f" {account.quote}"
-
-    def money(text: str, after: str = "") -> Line:
-        if frame.view.is_masked:
-            return (Cell(numbers.MASK, Tone.MUTED),)
-        return _cells(state, text, f"{unit}{after}")
-
-    is_perp = account.kind is Kind.PERP
-    if not is_perp:
-        yield Fact("collateral", money(numbers.money(assessment.collateral_value)))
-        if assessment.has_debt:
-            yield Fact("debt", money(numbers.debt(assessment.debt_value)))
-    yield Fact("equity", money(numbers.money(assessment.equity)))
-    if not assessment.has_debt:
-        return
-    if account.kind is not Kind.LOAN:
-        yield Fact("maintenance", money(numbers.debt(assessment.maintenance_requirement)))
-    yield Fact("buffer", money(numbers.money(assessment.buffer)))
-    yield Fact("leverage", _cells(state, numbers.multiple(assessment.leverage), " ×"))
-    if assessment.capital_efficiency is not None:
-        used = numbers.round_exactly(assessment.capital_efficiency * _PERCENT, 1, ROUND_FLOOR)
-        yield Fact("capital used", _cells(state, f"{used:f}", " %"))
-    cost = assessment.cost_of_debt
-    if cost is not None and cost.per_day is not None:
-        yield Fact("cost of debt", money(numbers.cents(cost.per_day), "/d"))
-    if cost is not None and cost.net_carry is not None:
-        yield Fact("net carry", _cells(state, numbers.signed_percent(cost.net_carry), " % a year"))
-    if assessment.interest_only_days is not None:
-        yield Fact("interest alone", _cells(state, f"{assessment.interest_only_days:,}", " days"))
-    if assessment.uniform_shock is not None:
-        falls = assessment.uniform_shock < 0
-        yield Fact("all together", _cells(state, numbers.distance(assessment.uniform_shock, falls=falls), " %"))
-    if assessment.loss_at_liquidation is not None:
-        yield Fact("lost at the line", money(numbers.debt(assessment.loss_at_liquidation)))
-    yield from _venue_facts(frame, state)
-    yield Fact("because", (Cell(assessment.severity_because, Tone.MUTED),))
-    for reason in dict.fromkeys((*account.degraded, *assessment.degraded)):
-        yield Fact("degraded", (Cell(reason, Tone.UNKNOWN),))
-
-
-def _venue_facts(frame: Frame, state: AccountState) -> Iterable[Fact]:
-    """Say what the venue itself reports, loudly where it is not what we computed."""
-    for leg in state.account.positions:
-        theirs = leg.venue_liquidation_price
-        ours = state.assessment.liquidation.get(leg.asset)
-        if theirs is None:
-            continue
-        places = words.places_of(frame.snapshot, state, leg.asset)
-        differs = ours is None or ours.price is None or abs(ours.price / theirs - 1) > _VENUE_DISAGREES
-        text = f"{leg.asset} {numbers.price(theirs, places)}"
-        yield Fact("venue's line", _cells(state, text, "", Tone.WARN if differs else Tone.TEXT))
 
 
 def lines_by_asset(frame: Frame) -> Text:

@@ -27,6 +27,10 @@ def feeds(frame: Frame) -> Text:
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
     ranked = sorted(snapshot.sources, key=lambda source: (source.state is LinkState.LIVE, source.kind, source.name))
     lines.extend(_line(frame.now_ns, source) for source in ranked)
+    warned = [(source.name, warning) for source in snapshot.sources for warning in source.warnings]
+    if warned:
+        lines.append(())
+        lines.extend((Cell(f"{fit(name, 15)} ", Tone.STRONG), Cell(warning, Tone.WARN)) for name, warning in warned)
     if snapshot.degraded:
         lines.append(())
         lines.extend((Cell(reason, Tone.UNKNOWN),) for reason in snapshot.degraded)

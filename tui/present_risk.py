@@ -35,12 +35,19 @@ def _nearness(state: AccountState) -> tuple[Decimal, str]:
 def _line(frame: Frame, state: AccountState) -> Line:
     assessment = state.assessment
     severity = words.severity_of(state)
-    mark = numbers.unvouched if state.is_stale else str
+    about = numbers.estimated if words.is_estimated(state) else str
+
+    def mark(text: str) -> str:
+        return numbers.unvouched(about(text)) if state.is_stale else about(text)
+
     shock = assessment.uniform_shock
     together = mark(numbers.distance(shock, falls=shock < 0)) if shock is not None else _no_shock(state)
     nearest = words.nearest_point(state)
     alone = ""
-    if nearest is not None:
+    move = words.nearest_move(state)
+    if move is not None:
+        alone = f"{words.short_move(move[0])} {mark(numbers.distance(move[1], falls=move[1] < 0))} %"
+    elif nearest is not None:
         asset, point = nearest
         alone = f"{asset} {mark(numbers.distance(point.distance, falls=words.falls(point)))} %"
     loss = assessment.loss_at_liquidation

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from textual import work
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from desk.actions import ActionState
@@ -13,6 +12,7 @@ from providers.errors import AppError
 from tui import present_actions
 from tui.rescues import Rescues
 from tui.screens import PaneScreen
+from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.alertlist import AlertList
 from widgets.bars import Section, SectionRule
@@ -49,7 +49,7 @@ class HistoryScreen(PaneScreen):
         yield SectionRule(id="history-title", classes="gap")
         yield ActionList()
         yield SectionRule(id="action", classes="gap")
-        with VerticalScroll(classes="scrolling", can_focus=False):
+        with Scroller(classes="scrolling", can_focus=False):
             yield TextLines(id="action-text")
 
     def on_mount(self) -> None:

@@ -4,11 +4,20 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from tui import present_alerts, present_detail, present_feeds, present_prices, present_risk
+from tui import (
+    present_alerts,
+    present_detail,
+    present_exposure,
+    present_facts,
+    present_feeds,
+    present_prices,
+    present_risk,
+)
 from tui.screens import PaneScreen
+from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.alertlist import AlertList
 from widgets.bars import Section, SectionRule
@@ -29,7 +38,7 @@ class PricesScreen(PaneScreen):
         yield SectionRule(id="prices", classes="gap")
         yield PriceTable()
         yield SectionRule(id="quotes", classes="gap")
-        with VerticalScroll(classes="scrolling", can_focus=False):
+        with Scroller(classes="scrolling", can_focus=False):
             yield QuoteList()
 
     def show_body(self, frame: Frame) -> None:
@@ -51,19 +60,24 @@ class RiskScreen(PaneScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="risk", classes="gap")
-        with VerticalScroll(classes="scrolling"):
+        with Scroller(classes="scrolling"):
             yield TextLines(id="first-to-go")
+        yield SectionRule(id="exposure", classes="gap")
+        with Scroller(classes="scrolling", can_focus=False):
+            yield TextLines(id="exposures")
         yield SectionRule(id="selected", classes="gap")
-        with VerticalScroll(classes="scrolling", can_focus=False):
+        with Scroller(classes="scrolling", can_focus=False):
             yield TextLines(id="by-asset")
             yield Facts(classes="gap")
 
     def show_body(self, frame: Frame) -> None:
         self.query_one("#risk", SectionRule).model = present_risk.section(frame, is_focused=True)
         self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame)
+        self.query_one("#exposure", SectionRule).model = present_exposure.section(frame)
+        self.query_one("#exposures", TextLines).model = present_exposure.exposures(frame)
         self.query_one("#selected", SectionRule).model = present_detail.section(frame)
         self.query_one("#by-asset", TextLines).model = present_detail.lines_by_asset(frame)
-        self.query_one(Facts).model = present_detail.facts(frame)
+        self.query_one(Facts).model = present_facts.facts(frame)
 
 
 class AlertsScreen(PaneScreen):
@@ -93,7 +107,7 @@ class FeedsScreen(PaneScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="feeds", classes="gap")
-        with VerticalScroll(classes="scrolling"):
+        with Scroller(classes="scrolling"):
             yield TextLines(id="feed-lines")
 
     def show_body(self, frame: Frame) -> None:
@@ -109,7 +123,7 @@ class DetailScreen(PaneScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="selected", classes="gap")
-        with VerticalScroll(classes="scrolling", id="detail"):
+        with Scroller(classes="scrolling", id="detail"):
             yield TextLines(id="healths")
             yield LoadLine(classes="gap")
             with Horizontal(classes="selection gap"):
@@ -126,6 +140,6 @@ class DetailScreen(PaneScreen):
         self.query_one("#healths", TextLines).model = present_detail.healths(frame)
         self.query_one(LoadLine).model = present_detail.scale(frame)
         self.query_one(LegTable).model = present_detail.legs(frame)
-        self.query_one(Facts).model = present_detail.facts(frame)
+        self.query_one(Facts).model = present_facts.facts(frame)
         self.query_one("#history", SectionRule).model = present_detail.history_section(frame)
         self.query_one(HealthHistory).model = present_detail.history(frame)

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Kind
-from engine.assessment import Direction, LiquidationPoint, Severity
+from engine.assessment import Direction, LiquidationPoint, Method, Severity
+from engine.directions import ALL_ASSETS
 from engine.prices import OraclePrice
 from tui import numbers
 from widgets.tones import SEVERITY_TONES, Cell, Tone
@@ -54,9 +55,26 @@ def health_text(state: AccountState) -> str:
     if not assessment.has_debt:
         return "no debt"
     text = numbers.health(assessment.health_factor)
-    if assessment.method.value == "estimated":
+    # A scan or a spread requirement is the venue's own figure now: only how it moves is estimated.
+    if is_estimated(state) and state.account.reported is None:
         text = numbers.estimated(text)
     return numbers.unvouched(text) if state.is_stale else text
+
+
+def is_estimated(state: AccountState) -> bool:
+    """Return whether distances of the account are estimates: they carry a `~`."""
+    return state.assessment.method is Method.ESTIMATED
+
+
+def nearest_move(state: AccountState) -> tuple[str, Decimal] | None:
+    """Return the named move that liquidates a portfolio-margin account first, signed; `None` for others."""
+    named = state.assessment.directions
+    return min(named.items(), key=lambda item: abs(item[1])) if named else None
+
+
+def short_move(name: str) -> str:
+    """Return a named move for a narrow column: the asset that moves alone, `all`, or `scan` for the venue's own."""
+    return name.removesuffix(" alone") if name.endswith(" alone") else "all" if name == ALL_ASSETS else "scan"
 
 
 def nearest_point(state: AccountState) -> tuple[str, LiquidationPoint] | None:

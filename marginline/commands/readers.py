@@ -259,6 +259,9 @@ def _why_unread(snapshot: Snapshot, name: str) -> str:
 def _say_what_is_wrong(snapshot: Snapshot) -> None:
     for reason in snapshot.degraded:
         say(reason)
+    for source in snapshot.sources:
+        for warning in source.warnings:
+            say(f"{source.name}: {warning}")
 
 
 def _answered(snapshot: Snapshot) -> Exit:

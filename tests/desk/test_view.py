@@ -72,6 +72,7 @@ def test_sources_tell_state_age_and_what_is_wrong() -> None:
         "detail": "connection reset",
         "retry_in_s": 3.0,
         "dropped": 3,
+        "warnings": [],
     }
 
 

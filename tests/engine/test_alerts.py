@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.accounts import Kind
+from engine.accounts import Account, Kind, MarginCall, VenueReport
 from engine.alerts import (
     Alert,
     AlertPhase,
@@ -14,6 +14,7 @@ from engine.alerts import (
     Condition,
     acknowledged,
     advance,
+    call_condition,
     feed_key,
     key_of,
     oracle_condition,
@@ -22,6 +23,7 @@ from engine.alerts import (
     vanished_condition,
     venue_condition,
 )
+from engine.assess import assess
 from engine.assessment import Assessment, Due, NextOracleHealth, OracleUpdate, Severity
 
 S = 1_000_000_000
@@ -284,3 +286,18 @@ def test_a_vanished_account_ranks_as_the_worse_of_warn_and_its_last_severity() -
 def test_a_health_of_seventy_digits_is_still_told() -> None:
     gone = vanished_condition(assessment(health="9" * 70))
     assert "9" * 70 in gone.text
+
+
+def test_a_call_is_danger_and_a_venues_own_word_a_warning() -> None:
+    account = Account("ib", Kind.BROKER, balance=Decimal(-100), reported=VenueReport(status="SUPPLY_MARGIN"))
+    assert call_condition(assess(replace(account, reported=None), {}, 0)) is None
+    word = call_condition(assess(account, {}, 0))
+    assert word is not None
+    assert (word.rule, word.severity, word.text) == (
+        AlertRule.CALL,
+        Severity.WARN,
+        "ib: the venue says SUPPLY_MARGIN",
+    )
+    called = call_condition(assess(replace(account, margin_call=MarginCall(Decimal("1500.25"), None, "pay")), {}, 0))
+    assert called is not None
+    assert (called.severity, called.text) == (Severity.DANGER, "ib: margin call of 1500.25: pay")

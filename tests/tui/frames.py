@@ -6,7 +6,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 from desk.snapshot import AccountState, AssetState, Snapshot, SourceState
-from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Position, Tier
+from engine.accounts import (
+    Account,
+    Collateral,
+    Debt,
+    Kind,
+    MarginCall,
+    MarginMode,
+    Position,
+    Session,
+    Tier,
+    VenueReport,
+)
 from engine.alerts import Alert, AlertPhase, AlertRule
 from engine.assess import assess
 from engine.assessment import Severity
@@ -90,6 +101,75 @@ IDLE = Account(
     venue="aave-v3 eth",
 )
 CAST = (MAIN, SHORT, LOST, SAFE, IDLE)
+
+SCANNED = Account(
+    name="bn-pm",
+    kind=Kind.PERP,
+    provider="binance-pm",
+    mode=MarginMode.PORTFOLIO,
+    quote="USD",
+    collateral=(Collateral("ETH", D(12), D("0.95")),),
+    positions=(
+        Position(
+            "ETH",
+            D(-20),
+            (Tier(D(0), D("0.05")),),
+            D(2400),
+            D(2480),
+            contract="ETHUSDT",
+            adl_rank=5,
+            funding_rate=D("-0.09"),
+            predicted_funding_rate=D("-0.11"),
+            next_funding_ns=NOW + 7_500 * S,
+            funding_paid=D("-41.7"),
+        ),
+    ),
+    liquidation_multiple=D("1.05"),
+    reported=VenueReport(equity=D(28172), maintenance_requirement=D(2480), directions={"venue's scan": D("-0.31")}),
+    order_margin=D(310),
+    estimated="the venue scans the whole book: its requirement is held constant",
+    venue="binance pm",
+)
+INVERSE = Account(
+    name="drb:BTC",
+    kind=Kind.PERP,
+    provider="deribit",
+    mode=MarginMode.CROSS,
+    quote="USD",
+    collateral=(Collateral("BTC", D("0.35"), D(1)),),
+    positions=(
+        Position(
+            "BTC",
+            D("1.5"),
+            (Tier(D(0), D("0.01")),),
+            D(60000),
+            D(61120),
+            funding_rate=D("0.04"),
+            venue_liquidation_price=D("48600"),
+            inverse=True,
+            contract="BTC-PERPETUAL",
+        ),
+    ),
+    oracles={"BTC": OraclePrice(D(61100))},
+    reported=VenueReport(equity=D(22950)),
+    venue="deribit",
+)
+CALLED = Account(
+    name="ib",
+    kind=Kind.BROKER,
+    provider="ibkr",
+    balance=D(-31000),
+    cash_rate=D("0.058"),
+    positions=(Position("SPY", D(100), (Tier(D(0), D("0.25")),), D(480), D(430), contract="SPY"),),
+    reported=VenueReport(equity=D(12000), maintenance_requirement=D(10750)),
+    initial_requirement=D(21500),
+    estimated="the broker tells one maintenance requirement: it is taken as a share of each position's value",
+    margin_call=MarginCall(D(1500), NOW + 5 * 3600 * S, "excess is below 0 after the next margin change"),
+    session=Session(False, NOW + 4 * 3600 * S),
+    venue="ibkr",
+)
+VENUE_CAST = (MAIN, SHORT, SCANNED, INVERSE, CALLED)
+"""Accounts of every kind: a loan, a hedge of it elsewhere, a scanned book, coin margin, a broker that calls."""
 
 
 def agreed(prices: dict[str, AssetPrice]) -> dict[str, Consensus]:

@@ -20,6 +20,10 @@ def blackout() -> Snapshot:
     return frames.snapshot(states)
 
 
+def venues() -> Snapshot:
+    return frames.snapshot([frames.state(account, age_s=0.4) for account in frames.VENUE_CAST])
+
+
 CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] = {
     "main-80x24": (frames.snapshot(), (80, 24), (), UiSettings()),
     "main-120x40": (frames.snapshot(), (120, 40), (), UiSettings()),
@@ -41,6 +45,13 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
     "feeds-120x40": (frames.snapshot(), (120, 40), ("5",), UiSettings()),
     "detail-120x40": (frames.snapshot(), (120, 40), ("enter",), UiSettings()),
     "detail-80x24": (frames.snapshot(), (80, 24), ("enter",), UiSettings()),
+    "venues-120x40": (venues(), (120, 40), (), UiSettings()),
+    "venues-80x24": (venues(), (80, 24), (), UiSettings()),
+    "venues-200x50": (venues(), (200, 50), (), UiSettings()),
+    "venues-risk-120x40": (venues(), (120, 40), ("3",), UiSettings()),
+    "venues-broker-120x40": (venues(), (120, 40), ("j", "enter"), UiSettings()),
+    "venues-scanned-120x40": (venues(), (120, 40), ("G", "enter"), UiSettings()),
+    "venues-inverse-120x40": (venues(), (120, 40), ("j", "j", "j", "enter"), UiSettings()),
     "help-120x40": (frames.snapshot(), (120, 40), ("question_mark",), UiSettings()),
     "simulated-120x40": (replace(frames.snapshot(), simulated="crash"), (120, 40), (), UiSettings()),
 }

@@ -6,7 +6,7 @@ from decimal import Decimal
 from engine.accounts import Position
 from engine.assessment import Direction
 from tests.tui import frames
-from tui import present_detail, present_risk
+from tui import present_detail, present_facts, present_risk
 from tui.view import Frame, View
 from widgets.facts import FactList, Text
 from widgets.tones import Tone
@@ -76,7 +76,7 @@ def test_masked_legs_keep_thresholds_and_prices() -> None:
 
 
 def test_the_facts_of_a_loan() -> None:
-    facts = values(present_detail.facts(of("main")))
+    facts = values(present_facts.facts(of("main")))
     assert facts["collateral"] == "59,916 $"
     assert facts["debt"] == "45,900 $"
     assert facts["buffer"] == "3,830 $"
@@ -88,7 +88,7 @@ def test_the_facts_of_a_loan() -> None:
 
 
 def test_masked_facts_hide_amounts_and_keep_ratios() -> None:
-    facts = values(present_detail.facts(of("main", is_masked=True)))
+    facts = values(present_facts.facts(of("main", is_masked=True)))
     assert facts["buffer"] == "\u00b7" * 5
     assert facts["leverage"] == "4.28 ×"
 
@@ -100,7 +100,7 @@ def test_a_venue_that_reports_another_line_is_shown_loudly() -> None:
 
     def tone(leg: Position) -> Tone:
         state = frames.state(replace(frames.SHORT, positions=(leg,)))
-        facts = present_detail.facts(frames.frame(frames.snapshot([state])))
+        facts = present_facts.facts(frames.frame(frames.snapshot([state])))
         return next(fact.value[0].tone for fact in facts.rows if fact.label == "venue's line")
 
     assert tone(agreeing) is Tone.TEXT
