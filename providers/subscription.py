@@ -58,6 +58,7 @@ class Subscription(Generic[T]):
     between two of them. `snapshot` fetches items of some keys by REST: of all after each connect, and of those that
     are quiet while the others tick. `silence_after_s` is the watchdog's budget. A `url` or `subscribe` that ages (a
     listen key, a signed log-in) is a function, asked before each connection; a `ProviderError` of it is a lost link.
+    `is_quiet` says that the venue is silent while nothing happens: being connected is then as good as data.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Subscription(Generic[T]):
     subscribe: Sequence[str] | Callable[[], Sequence[str]] = field(default=(), repr=False)
     subscribe_singly: Sequence[str] = ()
     keepalive: tuple[str, float] | None = None
+    is_quiet: bool = False
     snapshot: Callable[[frozenset[str]], Awaitable[Sequence[T]]] | None = None
     tls_ca: str | None = None
     max_frame_bytes: int = 1 << 20

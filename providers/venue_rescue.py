@@ -68,10 +68,12 @@ def step_of(
     effect: tuple[Means, str, Decimal] | None = None,
     *,
     at_ms: int,
+    takes: tuple[str, str, Decimal] | None = None,
 ) -> Step:
     """Return one step. `fields` are the request's own, in their order; `facts` find it again (no value has a space).
 
     `effect` is what it does to the account (means, asset, amount), `None` for a step that only feeds the next one.
+    `takes` is what it takes from funds of the standing (source, asset, amount): a dry run refuses when they fall short.
     """
     payload: dict[str, object] = {
         "venue": venue,
@@ -82,6 +84,8 @@ def step_of(
     }
     if effect is not None:
         payload["effect"] = {"means": effect[0].value, "asset": effect[1], "amount": f"{effect[2]:f}"}
+    if takes is not None:
+        payload["takes"] = {"source": takes[0], "asset": takes[1], "amount": f"{takes[2]:f}"}
     return Step(title, payload)
 
 
@@ -159,6 +163,9 @@ class VenueRescue:
         present = next((each for each in reading.accounts if each.name == account.name), None)
         if present is None:
             return Simulation(None, f"{account.name} is gone from the venue: liquidated or closed")
+        poor = _short_of(standing, steps)
+        if poor:
+            return Simulation(None, poor)
         prices = {facility.asset: facility.price for facility in standing.facilities}
         for step in steps:
             effect = step.payload.get("effect")
@@ -227,6 +234,20 @@ class VenueRescue:
             if isinstance(error, ProviderError):
                 raise
             raise Malformed(self._moves.venue, "the reference of the request cannot be read") from error
+
+
+def _short_of(standing: Standing, steps: Sequence[Step]) -> str:
+    """Return which funds do not hold any more what the steps take from them, or ""."""
+    left = {(funds.source, funds.asset): funds.amount for funds in standing.funds}
+    for step in steps:
+        takes = step.payload.get("takes")
+        if isinstance(takes, Mapping):
+            place, amount = (str(takes["source"]), str(takes["asset"])), Decimal(str(takes["amount"]))
+            has = left.get(place, Decimal(0))
+            if has < amount:
+                return f"the {place[0]} has {has:f} {place[1]} now, {amount:f} are needed"
+            left[place] = has - amount
+    return ""
 
 
 def _reference(payload: Mapping[str, object]) -> str:

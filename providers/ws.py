@@ -117,6 +117,8 @@ class _Link(Generic[T]):
             url = self._sub.url if isinstance(self._sub.url, str) else await self._sub.url()
             async with self._connect(url) as socket:
                 self._forget_connection()
+                if self._sub.is_quiet:
+                    self._note_data()
                 wanted = self._sub.subscribe
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(socket, wanted() if callable(wanted) else wanted))

@@ -277,6 +277,8 @@ def position(picture: Picture, held: Held, degraded: list[str], *, knows_balance
         degraded.append(f"leverage brackets of {held.symbol} unread")
     if mark is None:
         degraded.append(f"no mark price of {held.symbol}")
+    if held.entry_price is None:
+        degraded.append(f"no entry price of {held.symbol}")
     funding = picture.funding.get(held.symbol, Funding())
     yearly = annual(funding.rate, picture.hours.get(held.symbol))
     unit = rate.worth

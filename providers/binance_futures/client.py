@@ -13,9 +13,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from providers.binance_futures.numbers import read
 from providers.credentials import Credentials
 from providers.errors import ProviderError, RateLimited, Refused, Unauthorised, Unreachable
-from providers.http import Call, HttpTransport, decode, shared_budget
+from providers.http import Call, HttpTransport, shared_budget
 from providers.text import inert
 from providers.venue_clock import VenueClock
 
@@ -130,7 +131,7 @@ class Timekeeper:
         """Ask the venue for its time and trust it, whatever was known; raises `ProviderError`."""
         sent_ns = self._clock()
         raw = await self._http.get("/fapi/v1/time")
-        told = decode(self._http.venue, "time", raw, _ServerTime)
+        told = read("time", raw, _ServerTime)
         self.venue_clock.forget()
         self.venue_clock.learn(told.serverTime * 1_000_000, sent_ns, self._clock())
 
@@ -154,7 +155,7 @@ class Client:
         self.http = HttpTransport(
             venue,
             base_url,
-            budget=shared_budget(f"binance {family}", base_url, weight, 60),
+            budget=shared_budget("binance", base_url, weight, 60),
             used_header=header,
             tls_ca=tls_ca,
             judge=self._judge,

@@ -1,40 +1,36 @@
-"""Numbers on Binance's wire: decimals as strings, sometimes as JSON numbers, sometimes "" or null for none."""
+"""Numbers and names on Binance's wire: decimals in quotes, sometimes bare, sometimes "" or null for none."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
+from providers import loose_numbers
 from providers.errors import Malformed
+from providers.loose_numbers import NO_NUMBER as ABSENT
 
+__all__ = ["ABSENT", "VENUE", "finite", "name", "number", "price", "read", "required"]
+
+T = TypeVar("T")
 VENUE = "binance"
-ABSENT = msgspec.Raw(b"null")
+
+
+def read(place: str, raw: bytes, into: type[T]) -> T:
+    """Return JSON `raw` as `into`, whole numbers and truth values in quotes or bare; raises `Malformed`."""
+    try:
+        return msgspec.json.decode(raw, type=into, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(VENUE, f"{place}: {str(error)[:160]}") from error
 
 
 def number(raw: msgspec.Raw, what: str) -> Decimal | None:
     """Return the exact number in `raw`, `None` for null and ""; raises `Malformed` for what is none, or NaN."""
-    text = bytes(raw).strip(b'" ').decode("ascii", "replace")
-    if text in ("", "null", "-"):
-        return None
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise Malformed(VENUE, f"{what}: not a number") from None
-    return finite(value, what)
-
-
-def finite(value: Decimal, what: str) -> Decimal:
-    """Return `value`; raises `Malformed` for NaN, infinities and sizes that nothing has."""
-    if not value.is_finite() or abs(value.adjusted()) > 40:
-        raise Malformed(VENUE, f"{what}: not a finite number of sane size")
-    return value
+    return loose_numbers.number(VENUE, what, raw)
 
 
 def price(raw: msgspec.Raw, what: str) -> Decimal | None:
     """Return a price, `None` where the venue writes 0, "" or null for none; raises `Malformed` below 0."""
-    value = number(raw, what)
-    if value is not None and value < 0:
-        raise Malformed(VENUE, f"{what}: negative")
-    return value or None
+    return loose_numbers.positive(VENUE, what, raw)
 
 
 def required(raw: msgspec.Raw, what: str) -> Decimal:
@@ -42,6 +38,13 @@ def required(raw: msgspec.Raw, what: str) -> Decimal:
     value = number(raw, what)
     if value is None:
         raise Malformed(VENUE, f"{what}: missing")
+    return value
+
+
+def finite(value: Decimal, what: str) -> Decimal:
+    """Return `value`; raises `Malformed` for NaN, infinities and sizes that nothing has."""
+    if not value.is_finite() or abs(value.adjusted()) > 40:
+        raise Malformed(VENUE, f"{what}: not a finite number of sane size")
     return value
 
 

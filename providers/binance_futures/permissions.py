@@ -7,8 +7,7 @@ read; test networks do not have it.
 import msgspec
 
 from engine.record import record
-from providers.binance_futures.numbers import VENUE
-from providers.http import decode
+from providers.binance_futures.numbers import read
 
 
 @record
@@ -40,7 +39,7 @@ class _Restrictions(msgspec.Struct, frozen=True):
 
 def parse_permissions(raw: bytes) -> Permissions:
     """Return an `apiRestrictions` reply; raises `Malformed`."""
-    wire = decode(VENUE, "apiRestrictions", raw, _Restrictions)
+    wire = read("apiRestrictions", raw, _Restrictions)
     return Permissions(
         wire.enableWithdrawals,
         wire.permitsUniversalTransfer,

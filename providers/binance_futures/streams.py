@@ -14,10 +14,9 @@ import msgspec
 
 from engine.record import record
 from providers.binance_futures.client import Client
-from providers.binance_futures.numbers import ABSENT, VENUE, finite, name
+from providers.binance_futures.numbers import ABSENT, VENUE, name, number, price, read
 from providers.binance_futures.wire import BOTH, Place
 from providers.errors import Malformed, Refused
-from providers.http import decode
 from providers.ws import Signal, SignalKind, Subscription
 
 # Within this time a socket on which nothing came counts as one on the wrong route.
@@ -77,8 +76,8 @@ class _Event(msgspec.Struct, frozen=True):
     e: str = ""
     E: int = 0
     s: str = ""
-    p: Decimal | list[_Called] | None = None
-    r: str | None = None
+    p: msgspec.Raw = ABSENT
+    r: msgspec.Raw = ABSENT
     T: int = 0
     data: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
@@ -86,9 +85,9 @@ class _Event(msgspec.Struct, frozen=True):
 
 def parse_push(raw: bytes) -> Push | Signal | None:
     """Return what a frame brings: a mark, the word of a change, a signal on the link, `None`. Raises `Malformed`."""
-    event = decode(VENUE, "frame", raw, _Event)
+    event = read("frame", raw, _Event)
     if event.data != ABSENT:
-        event = decode(VENUE, "frame", bytes(event.data), _Event)
+        event = read("frame", bytes(event.data), _Event)
     match event.e:
         case "markPriceUpdate":
             return _mark(event)
@@ -97,7 +96,7 @@ def parse_push(raw: bytes) -> Push | Signal | None:
         case "serverShutdown":
             return Signal(SignalKind.RESTART, "the venue announced a restart")
         case kind if kind in _NUDGES:
-            called = event.p if kind == "MARGIN_CALL" and isinstance(event.p, list) else []
+            called = read("MARGIN_CALL", bytes(event.p), list[_Called]) if kind == "MARGIN_CALL" else []
             places = frozenset((name(each.s), each.ps) for each in called)
             return AccountPush(kind, event.E * 1_000_000, places)
         case "" if event.error != ABSENT:
@@ -108,15 +107,11 @@ def parse_push(raw: bytes) -> Push | Signal | None:
 
 def _mark(event: _Event) -> MarkPush:
     symbol = name(event.s)
-    if not isinstance(event.p, Decimal) or finite(event.p, f"mark price of {symbol}") <= 0:
-        raise Malformed(VENUE, f"mark price of {symbol}: not a price")
-    rate = None
-    if event.r:
-        try:
-            rate = finite(Decimal(event.r), f"funding rate of {symbol}")
-        except ArithmeticError:
-            raise Malformed(VENUE, f"funding rate of {symbol}: not a number") from None
-    return MarkPush(symbol, event.p, event.E * 1_000_000, rate, event.T * 1_000_000 if event.T > 0 else None)
+    mark = price(event.p, f"mark price of {symbol}")
+    if mark is None:
+        raise Malformed(VENUE, f"mark price of {symbol}: missing")
+    rate = number(event.r, f"funding rate of {symbol}")
+    return MarkPush(symbol, mark, event.E * 1_000_000, rate, event.T * 1_000_000 if event.T > 0 else None)
 
 
 class ListenKey:
@@ -139,7 +134,7 @@ class ListenKey:
         if self._asked_s is not None and now_s - self._asked_s < _FLIP_WITHIN_S and not self.is_heard:
             self._is_in_query = not self._is_in_query
         self._asked_s, self.is_heard = now_s, False
-        reply = decode(VENUE, "listenKey", await self._client.keyed("POST", self._path), _ListenKey)
+        reply = read("listenKey", await self._client.keyed("POST", self._path), _ListenKey)
         self._made_s = now_s
         key = "".join(c for c in reply.listenKey if c.isascii() and c.isalnum())
         return f"{self._base}{self._route}/ws{'?listenKey=' if self._is_in_query else '/'}{key}"
@@ -184,6 +179,7 @@ class Streams:
             parser=lambda: self._parse_user,
             key=lambda push: push.symbol if isinstance(push, MarkPush) else push.kind,
             silence_after_s=_USER_SILENCE_S,
+            is_quiet=True,
             tls_ca=self._tls_ca,
             clock=self._clock,
         )

@@ -29,6 +29,7 @@ INFO = ProviderInfo(
     kinds=frozenset({Kind.PERP}),
     reads=(
         "positions",
+        "hedge mode",
         "equity and maintenance",
         "margin tiers",
         "mark prices",
@@ -38,10 +39,15 @@ INFO = ProviderInfo(
         "order margin",
         "key permissions",
     ),
+    rescues=("add-margin", "reduce"),
     required=frozenset({"key", "secret"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket",
-    permissions={"read": "Enable Reading"},
+    permissions={
+        "read": "Enable Reading",
+        "rescue": "Enable Futures",
+        "transfer from spot": "Permits Universal Transfer",
+    },
     depth=True,
 )
 
@@ -91,7 +97,7 @@ class FuturesDepth:
 
     def __init__(self, options: AccountOptions, *, clock: Callable[[], int] = time.time_ns) -> None:
         base = hosts_of(PROVIDER, options.rest_url, options.ws_url).futures
-        budget = shared_budget("binance fapi", base, 2400, 60)
+        budget = shared_budget("binance", base, 2400, 60)
         self._http, self._clock = HttpTransport(PROVIDER, base, budget=budget, tls_ca=options.tls_ca), clock
 
     async def aclose(self) -> None:

@@ -15,9 +15,8 @@ import msgspec
 from engine.accounts import Tier
 from engine.depth import Depth, Level
 from engine.record import record
-from providers.binance_futures.numbers import ABSENT, VENUE, finite, name, number, price, required
+from providers.binance_futures.numbers import ABSENT, VENUE, finite, name, number, price, read, required
 from providers.errors import Malformed
-from providers.http import decode
 from providers.margin_tiers import continuous_tiers
 
 BOTH, LONG, SHORT = "BOTH", "LONG", "SHORT"
@@ -210,12 +209,12 @@ def quote_of(symbol: str) -> str:
 
 def parse_positions(raw: bytes) -> tuple[Held, ...]:
     """Return the open positions of a `positionRisk` reply; rows without a position are left out. Raises `Malformed`."""
-    return tuple(found for row in decode(VENUE, "positionRisk", raw, list[_Position]) if (found := _held(row)))
+    return tuple(found for row in read("positionRisk", raw, list[_Position]) if (found := _held(row)))
 
 
 def parse_account(raw: bytes) -> State:
     """Return an `account` reply; raises `Malformed`."""
-    wire = decode(VENUE, "account", raw, _Account)
+    wire = read("account", raw, _Account)
     purses = {name(row.asset): _purse(row) for row in wire.assets}
     marks: dict[Place, Decimal] = {}
     for row in wire.positions:
@@ -237,7 +236,7 @@ def parse_account(raw: bytes) -> State:
 
 def parse_modes(raw: bytes) -> Modes:
     """Return an `accountConfig` reply; raises `Malformed`."""
-    wire = decode(VENUE, "accountConfig", raw, _Config)
+    wire = read("accountConfig", raw, _Config)
     return Modes(wire.multiAssetsMargin, wire.dualSidePosition)
 
 
@@ -281,7 +280,7 @@ def parse_premiums(raw: bytes) -> Mapping[str, Funding]:
 
 def parse_funding_hours(raw: bytes) -> Mapping[str, int]:
     """Return the hours between two fundings by symbol, of those that are not 8; raises `Malformed`."""
-    rows = decode(VENUE, "fundingInfo", raw, list[_FundingInfo])
+    rows = read("fundingInfo", raw, list[_FundingInfo])
     return {name(row.symbol): row.fundingIntervalHours for row in rows if row.fundingIntervalHours > 0}
 
 
@@ -307,7 +306,7 @@ def parse_asset_indexes(raw: bytes) -> Mapping[str, AssetIndex]:
 
 def parse_depth(raw: bytes, contract: str, observed_at_ns: int) -> Depth:
     """Return the order book of a `depth` reply; raises `Malformed`."""
-    wire = decode(VENUE, "depth", raw, _Depth)
+    wire = read("depth", raw, _Depth)
     return Depth(
         VENUE,
         contract,
@@ -372,5 +371,5 @@ def _level(at: msgspec.Raw, quantity: msgspec.Raw) -> Level:
 def _one_or_many(raw: bytes, place: str, into: type[T]) -> list[T]:
     """Return the rows of a reply that is a list, or one object where one symbol was asked for."""
     if raw.lstrip().startswith(b"["):
-        return decode(VENUE, place, raw, list[into])  # type: ignore[valid-type]  # a type that is only known here
-    return [decode(VENUE, place, raw, into)]
+        return read(place, raw, list[into])  # type: ignore[valid-type]  # a type that is only known here
+    return [read(place, raw, into)]

@@ -354,7 +354,7 @@ def test_the_weight_that_the_venue_counted_is_ours() -> None:
             told = Reply(200, {"assets": []}, {"X-MBX-USED-WEIGHT-1M": "2399"})
             server.fail(told, only=lambda asked: asked.path.endswith("/v3/account"))
             await accounts.read()
-            assert shared_budget("binance fapi", server.url_rest, 2400, 60).used > 2000
+            assert shared_budget("binance", server.url_rest, 2400, 60).used > 2000
 
     within(story())
 
