@@ -83,7 +83,8 @@ class Position:
     and its maintenance is asked of the face value, quantity x entry_price, at any price. `contract` is what the venue
     calls it ("BTCUSDT"). `adl_rank` is the venue's queue for auto-deleverage, 1 (last) to 5 (first).
     `predicted_funding_rate` is annual like `funding_rate`, of the payment due at `next_funding_ns`. `funding_paid` is
-    what has been paid since the position was opened (negative: received), in quote currency.
+    what has been paid since the position was opened (negative: received), in quote currency. `margin_at_entry`: the
+    venue asks maintenance of a linear contract at its entry price too, whatever the mark (Kraken Futures).
     """
 
     asset: str
@@ -101,6 +102,7 @@ class Position:
     predicted_funding_rate: Decimal | None = None
     next_funding_ns: int | None = None
     funding_paid: Decimal | None = None
+    margin_at_entry: bool = False
 
 
 class Ledger(Protocol):

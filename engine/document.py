@@ -14,9 +14,10 @@ DESIGN 6 shows the shape. Beyond its example these keys are optional, so that li
   `margin_call` (`amount`, `due`, `text`) and `session` (`is_open`, `opens`, `closes`); times are RFC 3339 in UTC.
 - `collateral[]`: `liquidation_bonus`. `positions[]`: `fee_rate`, `funding_rate`, `margin_used`,
   `venue_liquidation_price`, `inverse` (its face value in quote currency is `quantity` x `entry_price`, and constant),
-  `contract`, `adl_rank` (1 to 5), `predicted_funding_rate`, `next_funding` (a time), `funding_paid`, and
-  `maintenance_rate` as shorthand for one tier from 0. A tier without `deduction` joins the one before it. Positions of
-  one asset may have marks of their own; one without any goes by the account's own price, else by the largest's mark.
+  `margin_at_entry` (its maintenance is asked of `quantity` x `entry_price` at any price), `contract`, `adl_rank` (1 to
+  5), `predicted_funding_rate`, `next_funding` (a time), `funding_paid`, and `maintenance_rate` as shorthand for one
+  tier from 0. A tier without `deduction` joins the one before it. Positions of one asset may have marks of their own;
+  one without any goes by the account's own price, else by the largest's mark.
 
 Numbers are JSON strings or numbers and stay exact. Ages count back from `as_of`. A document carries what an account
 holds, never what a venue or a chain says of it (`reported`, `ledger`, `degraded`): once edited, that would be false.

@@ -28,6 +28,7 @@ _POSITION_KEYS = frozenset(
         "margin_used",
         "venue_liquidation_price",
         "inverse",
+        "margin_at_entry",
         "contract",
         "adl_rank",
         "predicted_funding_rate",
@@ -98,17 +99,20 @@ def debt(node: Node) -> Debt:
 
 
 def position(node: Node, kind: Kind) -> Position:
-    """Return a position; one of a perp account, and any inverse one, needs its entry price."""
+    """Return a position; one of a perp account, and any whose margin is constant, needs its entry price."""
     node.keys(_POSITION_KEYS)
     inverse, rank = node.child("inverse"), node.child("adl_rank")
     is_inverse = inverse is not None and inverse.boolean()
+    at_entry = node.child("margin_at_entry")
+    is_at_entry = at_entry is not None and at_entry.boolean()
+    needs_entry = is_inverse or is_at_entry or kind is Kind.PERP
     if rank is not None and not 1 <= rank.whole() <= 5:
         raise rank.fail(f"{rank.whole()} is outside 1 to 5; 5 is deleveraged first")
     return Position(
         node.required("asset").name(),
         node.required("quantity").number(),
         _tiers(node),
-        node.required("entry_price").positive() if is_inverse or kind is Kind.PERP else positive(node, "entry_price"),
+        node.required("entry_price").positive() if needs_entry else positive(node, "entry_price"),
         positive(node, "mark_price"),
         optional(node, "fee_rate", ZERO, ONE, "write 0.05 % as 0.0005"),
         rate(node, "funding_rate"),
@@ -120,6 +124,7 @@ def position(node: Node, kind: Kind) -> Position:
         rate(node, "predicted_funding_rate"),
         moment(node, "next_funding"),
         number(node, "funding_paid"),
+        is_at_entry,
     )
 
 

@@ -159,6 +159,7 @@ def _render_position(position: Position) -> dict[str, object]:
         margin_used=position.margin_used,
         venue_liquidation_price=position.venue_liquidation_price,
         inverse=position.inverse or None,
+        margin_at_entry=position.margin_at_entry or None,
         contract=position.contract,
         adl_rank=position.adl_rank,
         predicted_funding_rate=position.predicted_funding_rate,

@@ -7,7 +7,7 @@ A loan covers its debt with collateral x liquidation_threshold. A perp account c
 sum(coin x weight x price) - sum(borrowed coin x price) + sum(quantity x (price - entry_price)); a broker account
 covers its maintenance requirement with cash + sum(quantity x price). Both must cover liquidation_multiple x (sum of
 maintenance + extra_requirement). The maintenance tier of a position is the one at the moved price, never the present
-one; that of an inverse contract is asked of its constant face value.
+one; that of an inverse contract is asked of its constant face value, as is that of `margin_at_entry`.
 
 Each asset has one reference price p: the mark of its position with the largest quantity x mark. Another contract on
 the asset, and the coin itself where the venue prices it apart, move with it in proportion to what they are worth now.
@@ -152,7 +152,7 @@ def solvency_of(account: Account, references: Mapping[str, Decimal] | None = Non
         if ratio is not ONE:
             quantity *= ratio
         weights[asset] = weights.get(asset, ZERO) + quantity
-        if position.inverse:
+        if position.inverse or position.margin_at_entry:
             required += face_maintenance(position)
             continue
         linear, curve = _maintenance(position, abs(quantity), multiple)
@@ -217,7 +217,7 @@ def _maintenance(position: Position, size: Decimal, multiple: Decimal) -> tuple[
 
 
 def face_maintenance(position: Position) -> Decimal:
-    """Return the maintenance of an inverse contract: asked of its face value, quantity x entry_price, at any price.
+    """Return the maintenance that is asked of quantity x entry_price at any price, as of an inverse contract's face.
 
     In quote currency, before `liquidation_multiple`. Raises `ValueError` without tiers or entry price.
     """
@@ -243,6 +243,6 @@ def gap(account: Account) -> str:
             continue
         if not position.tiers:
             return _no_tiers(position)
-        if position.entry_price is None and (account.kind is Kind.PERP or position.inverse):
+        if position.entry_price is None and (account.kind is Kind.PERP or position.inverse or position.margin_at_entry):
             return _no_entry(position)
     return ""

@@ -142,7 +142,7 @@ def _legs(
 def _maintenance(account: Account, position: Position, price: Decimal) -> Decimal | None:
     if not position.tiers:
         return None
-    if position.inverse:
+    if position.inverse or position.margin_at_entry:
         return face_maintenance(position) * account.liquidation_multiple if position.entry_price else None
     size, fee_rate = abs(position.quantity), position.fee_rate or ZERO
     return Curve(size, position.tiers, fee_rate, account.liquidation_multiple).requirement(price)

@@ -200,6 +200,7 @@ def venue_accounts(draw: st.DrawFn, most: int = 12) -> Account:
                 mark_price=mark,
                 fee_rate=draw(st.none() | st.just(d("0.0005"))),
                 inverse=draw(st.booleans()),
+                margin_at_entry=draw(st.booleans()),
                 contract=f"C{index}",
             )
         )

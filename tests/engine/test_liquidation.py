@@ -52,7 +52,7 @@ def margin_by_hand(
         mark = own * factors.get(position.asset, 1)
         entry = Fraction(position.entry_price or 0)
         cover += Fraction(position.quantity) * (mark - entry)
-        notional = abs(Fraction(position.quantity)) * (entry if position.inverse else mark)
+        notional = abs(Fraction(position.quantity)) * (entry if position.inverse or position.margin_at_entry else mark)
         tier = [tier for tier in position.tiers if tier.notional_floor <= notional][-1]
         requirement += notional * (Fraction(tier.maintenance_rate) + Fraction(position.fee_rate or 0))
         requirement -= Fraction(tier.deduction)

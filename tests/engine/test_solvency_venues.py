@@ -217,3 +217,12 @@ def test_a_broker_covers_what_no_position_explains_too() -> None:
     assert assessment.maintenance_requirement == 15_000
     assert assessment.health_factor == 2
     assert assessment.buffer == 15_000
+
+
+def test_margin_asked_at_the_entry_price_stays_where_it_is() -> None:
+    # Kraken Futures' documented PF_LTCUSD position: 1 % of 0.5 x 70.53, with the mark at 68.80433882446.
+    held = Position("LTC", d("0.5"), flat("0.01"), d("70.53"), d("68.80433882446"), margin_at_entry=True)
+    account = Account("kraken", Kind.PERP, balance=d("10"), positions=(held,))
+    requirement = solvency_of(account).requirement({"LTC": d("68.80433882446")})
+    assert requirement == d("0.35265")
+    assert liquidated_at(account, "LTC") == near(d("70.53") - (10 - d("0.35265")) / d("0.5"))
