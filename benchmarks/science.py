@@ -16,7 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.science_tables import coverage_table, goal_table, interpolation_table, score_table, tail_table
+from benchmarks.science_tables import (
+    coverage_table,
+    empty_note,
+    goal_table,
+    interpolation_table,
+    score_table,
+    tail_table,
+)
 from engine.simulation.backtest import coverage, range_floor
 from engine.simulation.candles import DAY_S, CandleError, Candles, read_candles
 from engine.simulation.features import daily, hourly
@@ -63,7 +70,7 @@ def refit(history: History) -> Model:
         "hours": {asset: len(each) for asset, each in learnt.hours.items()},
         "days": 0 if learnt.days is None else int((learnt.days.ts >= learnt.days_since_s).sum()),
         "digest": _digest(learnt),
-        "source": "hourly BTC and ETH against USD(T), 2020-10-23 to 2023-12-31; daily BTC/USD, 2018-01-01 to 2023-12-31",
+        "source": "hourly BTC, ETH against USD(T) from 2020-10-23; daily BTC/USD from 2018-01-01; all before 2024",
     }
     model = fit(learnt, about, [moment(each) for each in FOLDS])
     floors = {
@@ -109,6 +116,7 @@ def report(history: History, model: Model, begin_s: float, end_s: float) -> str:
         (hours, side): cells(model, history.hours, hours, side, begin_s, end_s) for side in SIDES for hours in HORIZONS
     }
     scores: dict[tuple[int, str], Score] = {key: score(each, *key) for key, each in found.items()}
+    notes = [empty_note(*key, score(each, *key, with_empty=True), scores[key]) for key, each in found.items()]
     covered = [
         row
         for hours, target in ((24, 0.01), (168, 0.01), (24, 0.001))
@@ -122,6 +130,7 @@ def report(history: History, model: Model, begin_s: float, end_s: float) -> str:
     return "\n\n".join(
         (
             score_table(list(scores.values())),
+            "\n".join(note for note in notes if note),
             goal_table(scores, found),
             tail_table(found),
             interpolation_table(between),
@@ -153,13 +162,11 @@ def main(arguments: Sequence[str]) -> int:
     shipped = frozen()
     same_data = refitted.about["digest"] == shipped.about["digest"]
     gap = difference(parse_model(render_model(refitted)), shipped, history)
-    print(
-        f"data {'equals' if same_data else 'differs from'} what was fitted; largest difference of a probability {gap:.1e}"
-    )
+    equals = "equals" if same_data else "differs from"
+    print(f"data {equals} what was fitted; largest difference of a probability {gap:.1e}")
     end_s = max(each.ends_s for each in history.hours.values())
-    print(
-        f"scores of the shipped coefficients on {TRAINED_UNTIL} until {time.strftime('%Y-%m-%d', time.gmtime(end_s))}\n"
-    )
+    ends = time.strftime("%Y-%m-%d", time.gmtime(end_s))
+    print(f"scores of the shipped coefficients on {TRAINED_UNTIL} until {ends}\n")
     print(report(history, shipped, moment(TRAINED_UNTIL), end_s))
     print(f"\n{time.monotonic() - began:.0f} s in all")
     return 0 if gap < 1e-6 or not same_data else 1

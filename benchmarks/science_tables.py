@@ -34,6 +34,16 @@ def score_table(scores: Sequence[Score]) -> str:
     return table(("horizon", "move", "log loss", "closed form", "ratio [95 %]", "ECE", "closed form"), rows)
 
 
+def empty_note(hours: int, side: str, whole: Score, kept: Score) -> str:
+    """Return what leaving out cells that never happened does to one ratio; empty when there are none."""
+    if whole.count == kept.count:
+        return ""
+    return (
+        f"{_NAMES[hours]} {side}: cells that never happened are left out; "
+        f"with them the ratio is {whole.ratio:.4f} [{whole.low:.3f}, {whole.high:.3f}]"
+    )
+
+
 def goal_table(scores: Mapping[tuple[int, str], Score], found: Mapping[tuple[int, str], Sequence[Cell]]) -> str:
     """Return which goal was reached; goals are for falls."""
     rows = []

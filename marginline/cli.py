@@ -11,6 +11,7 @@ from engine.rescue import Means
 from marginline import cli_solvency
 from marginline.exits import Exit
 from marginline.faults import guarded
+from marginline.science import register
 
 _GROUP: Any = {"no_args_is_help": True, "rich_markup_mode": None}
 
@@ -503,6 +504,9 @@ def keys() -> None:
     from marginline.commands.keys import keys as command
 
     raise typer.Exit(command())
+
+
+register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

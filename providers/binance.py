@@ -13,8 +13,9 @@ from functools import partial
 
 import msgspec
 
+from providers.hourly import Row, hourly_pages
 from providers.http import decode
-from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
+from providers.ports import HourlyCandle, LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, all_symbols, endpoint, finished_closes, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
 from providers.ws import Signal, SignalKind
@@ -24,7 +25,7 @@ INFO = ProviderInfo(
     name=VENUE,
     title="Binance spot prices",
     prices=True,
-    reads=("bid/ask", "daily closes"),
+    reads=("bid/ask", "daily closes", "hourly candles"),
     settings=frozenset({"rest_url", "ws_url", "stale_after_s", "tls_ca"}),
 )
 
@@ -88,6 +89,12 @@ def parse_book_tickers(raw: bytes, observed_at_ns: int, by_symbol: Markets) -> S
     ]
 
 
+def parse_candles(raw: bytes) -> Sequence[Row]:
+    """Return the rows of a klines reply as opening time in ms, open, high, low, close. Raises `Malformed`."""
+    rows = decode(VENUE, "klines", raw, list[list[Decimal]])
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows if len(row) > 4]
+
+
 def parse_closes(raw: bytes, days: int) -> Sequence[Decimal]:
     """Return finished daily closes of a klines reply: rows of [open time ms, o, h, l, c, ...]. Raises `Malformed`."""
     rows = decode(VENUE, "klines", raw, list[list[Decimal]])
@@ -137,6 +144,18 @@ class BinanceFeed:
         params = {"symbol": symbol_of(VENUE, asset), "interval": "1d", "limit": str(min(days + 1, 1000))}
         async with self._at.http() as http:
             return parse_closes(await http.get("/api/v3/klines", params=params, weight=2), days)
+
+    async def hourly_candles(self, asset: str, hours: int) -> Sequence[HourlyCandle]:
+        """Return hourly candles in USDT, oldest first; raises `ProviderError`."""
+        symbol = symbol_of(VENUE, asset)
+        async with self._at.http() as http:
+
+            async def read(first: int, last: int) -> Sequence[Row]:
+                params = {"symbol": symbol, "interval": "1h", "limit": "1000"}
+                span = {"startTime": str(first), "endTime": str(last)}
+                return parse_candles(await http.get("/api/v3/klines", params=params | span, weight=2))
+
+            return await hourly_pages(VENUE, hours, 1000, read)
 
 
 def feed(options: VenueOptions) -> BinanceFeed:

@@ -15,8 +15,9 @@ from functools import partial
 import msgspec
 
 from providers.errors import Malformed, RateLimited, Refused, Unreachable
+from providers.hourly import Row, hourly_pages
 from providers.http import HttpTransport, decode
-from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
+from providers.ports import HourlyCandle, LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, each_symbol, endpoint, finished_closes, number, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
 from providers.text import inert
@@ -27,7 +28,7 @@ INFO = ProviderInfo(
     name=VENUE,
     title="Bybit spot prices",
     prices=True,
-    reads=("bid/ask", "daily closes"),
+    reads=("bid/ask", "daily closes", "hourly candles"),
     settings=frozenset({"rest_url", "ws_url", "stale_after_s", "tls_ca"}),
 )
 
@@ -152,6 +153,12 @@ def parse_tickers(raw: bytes, observed_at_ns: int, by_symbol: Markets) -> Sequen
     return ticks
 
 
+def parse_candles(raw: bytes) -> Sequence[Row]:
+    """Return the rows of a kline reply as opening time in ms, open, high, low, close. Raises `Malformed`."""
+    rows = decode(VENUE, "kline", _rows(raw, "kline"), tuple[tuple[Decimal, ...], ...])
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows if len(row) > 4]
+
+
 def parse_closes(raw: bytes, days: int) -> Sequence[Decimal]:
     """Return finished daily closes of a kline reply: rows of [open time ms, o, h, l, c, ...]. Raises `Malformed`."""
     rows = decode(VENUE, "kline", _rows(raw, "kline"), tuple[tuple[Decimal, ...], ...])
@@ -205,6 +212,17 @@ class BybitFeed:
         async with self._at.http() as http:
             raw = await self._get(http, "/v5/market/kline", params | {"limit": str(min(days + 1, 1000))})
             return parse_closes(raw, days)
+
+    async def hourly_candles(self, asset: str, hours: int) -> Sequence[HourlyCandle]:
+        """Return hourly candles in USDT, oldest first; raises `ProviderError`."""
+        params = {"category": "spot", "symbol": symbol_of(VENUE, asset), "interval": "60", "limit": "1000"}
+        async with self._at.http() as http:
+
+            async def read(first: int, last: int) -> Sequence[Row]:
+                page = params | {"start": str(first), "end": str(last)}
+                return parse_candles(await self._get(http, "/v5/market/kline", page))
+
+            return await hourly_pages(VENUE, hours, 1000, read)
 
     async def _get(self, http: HttpTransport, path: str, params: Mapping[str, str]) -> bytes:
         try:

@@ -17,8 +17,9 @@ from functools import partial
 
 import msgspec
 
+from providers.hourly import Row, hourly_pages
 from providers.http import decode
-from providers.ports import LinkChange, PriceTick, ProviderInfo, VenueOptions
+from providers.ports import HourlyCandle, LinkChange, PriceTick, ProviderInfo, VenueOptions
 from providers.quotes import Endpoint, each_symbol, endpoint, finished_closes, quotes, ticks_of
 from providers.symbols import Markets, is_listed, markets, symbol_of
 from providers.ws import Signal, SignalKind
@@ -28,7 +29,7 @@ INFO = ProviderInfo(
     name=VENUE,
     title="Coinbase Exchange spot prices",
     prices=True,
-    reads=("bid/ask", "daily closes"),
+    reads=("bid/ask", "daily closes", "hourly candles"),
     settings=frozenset({"rest_url", "ws_url", "stale_after_s", "tls_ca"}),
 )
 
@@ -69,6 +70,12 @@ def parse_ticker(raw: bytes, observed_at_ns: int, symbol: str, by_symbol: Market
     """Return the ticks of a REST ticker reply for `symbol`. Raises `Malformed`."""
     reply = decode(VENUE, "ticker", raw, _RestTicker)
     return quotes(VENUE, by_symbol[symbol], reply.bid, reply.ask, observed_at_ns)
+
+
+def parse_candles(raw: bytes) -> Sequence[Row]:
+    """Return the rows of a candles reply, [open time s, low, high, open, close, volume], as opening, o, h, l, c."""
+    rows = decode(VENUE, "candles", raw, list[list[Decimal]])
+    return [(row[0], row[3], row[2], row[1], row[4]) for row in rows if len(row) > 4]
 
 
 def parse_closes(raw: bytes, days: int) -> Sequence[Decimal]:
@@ -118,6 +125,17 @@ class CoinbaseFeed:
         path = f"/products/{symbol_of(VENUE, asset)}/candles"
         async with self._at.http() as http:
             return parse_closes(await http.get(path, params={"granularity": 86400}), days)
+
+    async def hourly_candles(self, asset: str, hours: int) -> Sequence[HourlyCandle]:
+        """Return hourly candles in USD, oldest first, 300 a request; raises `ProviderError`."""
+        path = f"/products/{symbol_of(VENUE, asset)}/candles"
+        async with self._at.http() as http:
+
+            async def read(first: int, last: int) -> Sequence[Row]:
+                params = {"granularity": 3600, "start": first // 1000, "end": last // 1000}
+                return parse_candles(await http.get(path, params=params))
+
+            return await hourly_pages(VENUE, hours, 300, read, unit_ms=1000)
 
 
 def feed(options: VenueOptions) -> CoinbaseFeed:

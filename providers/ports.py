@@ -139,6 +139,24 @@ class OptionChain(Protocol):
 
 
 @record
+class HourlyCandle:
+    """One finished hour of a market: when it opened (UTC seconds), and its prices in quote currency."""
+
+    opened_at_s: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+class CandleSource(Protocol):
+    """Past hourly candles of one venue, for forecasts; some price feeds are one too."""
+
+    async def hourly_candles(self, asset: str, hours: int) -> Sequence[HourlyCandle]:
+        """Return the last finished hours, oldest first, as far as the venue has them; raises `ProviderError`."""
+
+
+@record
 class ProviderInfo:
     """What one adapter reads and does; `providers` prints the matrix of these.
 

@@ -38,10 +38,11 @@ class Heard:
 
 @dataclass(slots=True)
 class Books:
-    """What the fake venue knows: books and daily candles (opening ms, close) by symbol, and symbols it refuses."""
+    """What the fake venue knows by symbol: books, candles by day (ms, close) and hour (ms, o, h, l, c), refusals."""
 
     best: dict[str, Book] = field(default_factory=dict)
     candles: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    hours: dict[str, list[tuple[int, str, str, str, str]]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
 
@@ -110,6 +111,11 @@ class BinanceWire:
         if request.path == "/api/v3/klines" and request.params["interval"] == "1d":
             rows = books.candles[request.params["symbol"]][-int(request.params["limit"]) :]
             return 200, [[t, "1", "9", "1", close, "5", t + 86_399_999, "7", 3, "2", "2", "0"] for t, close in rows]
+        if request.path == "/api/v3/klines" and request.params["interval"] == "1h":
+            first, last = int(request.params["startTime"]), int(request.params["endTime"])
+            hours = [row for row in books.hours[request.params["symbol"]] if first <= row[0] <= last]
+            hours = hours[: int(request.params["limit"])]
+            return 200, [[t, o, h, low, c, "5", t + 3_599_999, "7", 3, "2", "2", "0"] for t, o, h, low, c in hours]
         return 404, {"code": 404, "msg": "no such path"}
 
 
@@ -154,6 +160,14 @@ class CoinbaseWire:
         if leaf == "ticker" and product in books.best and product not in books.refused:
             bid, ask = books.best[product]
             return 200, {"trade_id": 86326522, "price": bid, "size": "0.2", "time": "2026", "bid": bid, "ask": ask}
+        if leaf == "candles" and request.params["granularity"] == "3600":
+            first, last = int(request.params["start"]), int(request.params["end"])
+            if (last - first) // 3600 + 1 > 300:
+                return 400, {"message": "granularity too small for the requested time range."}
+            hours = [row for row in books.hours[product] if first <= row[0] // 1000 <= last]
+            return 200, [
+                [t // 1000, float(low), float(h), float(o), float(c), 12.25] for t, o, h, low, c in reversed(hours)
+            ]
         if leaf == "candles" and request.params["granularity"] == "86400":
             rows = [[t // 1000, 1.5, 9.5, 2.5, float(close), 12.25] for t, close in books.candles[product]]
             return 200, rows[::-1]
@@ -298,6 +312,11 @@ class BybitWire:
             rows = [{"symbol": symbol, "bid1Price": bid, "bid1Size": "2", "ask1Price": ask, "usdIndexPrice": ""}]
         elif request.path == "/v5/market/kline" and request.params["interval"] == "D":
             rows = [[str(t), "1", "9", "1", close, "5", "5"] for t, close in books.candles[symbol]][::-1]
+        elif request.path == "/v5/market/kline" and request.params["interval"] == "60":
+            first, last = int(request.params["start"]), int(request.params["end"])
+            hours = [row for row in books.hours[symbol] if first <= row[0] <= last]
+            rows = [[str(t), o, h, low, c, "5", "5"] for t, o, h, low, c in hours][::-1]
+            rows = rows[: int(request.params["limit"])]
         result = {"category": "spot", "list": rows}
         return 200, {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": 1672376496682}
 

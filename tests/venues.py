@@ -22,6 +22,7 @@ from websockets.http11 import Response
 from tests.venue_wires import WIRES, Books, Heard, Request
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 
 
 class VenueServer:
@@ -79,6 +80,12 @@ class VenueServer:
         start = (time.time_ns() // 1_000_000 // DAY_MS - len(closes)) * DAY_MS
         rows = [(start + day * DAY_MS, close) for day, close in enumerate([*closes, today])]
         self.books.candles[self.wire.symbol(asset)] = rows
+
+    def set_hours(self, asset: str, rows: Sequence[tuple[str, str, str, str]]) -> int:
+        """Set hourly candles (o, h, l, c) whose last is the unfinished hour; return when the first opened, in s."""
+        start = (time.time_ns() // 1_000_000 // HOUR_MS - len(rows) + 1) * HOUR_MS
+        self.books.hours[self.wire.symbol(asset)] = [(start + at * HOUR_MS, *row) for at, row in enumerate(rows)]
+        return start // 1000
 
     def refuse(self, asset: str) -> None:
         """Treat `asset` as not listed."""

@@ -52,7 +52,7 @@ def coverage(
         rules: dict[str, Floats] = {
             "calibrated": 1 - np.exp(-Outlook(model, features, "down").distance_at(hours, target)),
             "HAR-scaled": 1 - np.exp(-z * har[test] * np.sqrt(hours)),
-            "normal, 30 d": _normal_quantile(target) * month[test] * np.sqrt(hours),
+            "normal, 30 d": 1 - np.exp(-_normal_quantile(target) * month[test] * np.sqrt(hours)),
             "fixed, historical": np.full(len(test), 1 - np.exp(-np.quantile(moved[known], 1 - target))),
             "fixed 16 %": np.full(len(test), 0.16),
         }

@@ -28,7 +28,7 @@ EVERY: Mapping[int, int] = {1: 2, 24: 2, 168: 3}
 """Only every so many hours are learnt from: neighbours tell almost the same."""
 _RIDGE = 1e-4
 _BLOCK_S = 28 * DAY_S
-_FEWEST = 2_000
+_FEWEST = 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +123,7 @@ def _fit_map(
         chosen = [_chosen(each, names, horizon, side, until_s, every) for each in hours]
         if sum(len(rows) for rows, _, _ in chosen) < _FEWEST:
             raise CandleError(
-                f"history: has fewer than {_FEWEST} usable moments for {horizon} h; a fit needs at least a year"
+                f"history: has fewer than {_FEWEST} usable moments for {horizon} h; a fit needs at least nine months"
             )
         known = np.concatenate([rows for rows, _, _ in chosen])
         mean, spread = known.mean(axis=0), known.std(axis=0) + 1e-9

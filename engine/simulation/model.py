@@ -1,8 +1,8 @@
 """The calibrated map: from what is known of a price now to the chance that it moves a distance within a horizon.
 
 For each of three horizons and both directions one or two logistic regressions on the log distance, its square,
-volatility over several windows and the season; two are averaged in log odds. Evaluated at fixed knots of distance, forced to fall
-with distance and to rise with the horizon, and interpolated between: see docs/forecast.md for the scores.
+volatility over several windows and the season; two are averaged in log odds. They are evaluated at knots of distance
+that fall with distance and rise with the horizon, and interpolated between: docs/forecast.md has the scores.
 """
 
 import json
@@ -28,6 +28,8 @@ _FARTHEST = 5.0
 _STEEPEST, _FLATTEST = -8.0, -0.7
 """Slopes of the log odds over the log distance beyond the outermost knots lie between these."""
 _LEAST_FALL = -1e-3
+_SLOPE_ERROR = 2.0
+"""Standard error of that slope: how unsure log odds get beyond the knots, per unit of log distance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +140,7 @@ class Outlook:
             raise ValueError("a forecast needs a positive horizon and distance")
         far = np.broadcast_to(np.asarray(distance, dtype=np.float64), (len(self._logits[0]),))
         fitted = min(max(hours, HORIZONS[0]), HORIZONS[-1])
-        far = far * math.sqrt(fitted / hours)
+        far = far * self._scale(hours)
         best = at_distance(self._maps[0].knots, self._logits[0], far)
         for before, horizon, found, logits in zip(
             HORIZONS, HORIZONS[1:], self._maps[1:], self._logits[1:], strict=False
@@ -160,14 +162,24 @@ class Outlook:
         found = self._maps[index]
         if index not in self._errors:
             self._errors[index] = found.errors(self._features)
-        places = np.log(found.knots)
-        here = np.array([np.interp(math.log(distance), places, row) for row in self._errors[index]])
-        return np.asarray(np.sqrt(here * here + found.drift * found.drift), dtype=np.float64)
+        places, at = np.log(found.knots), math.log(distance * self._scale(hours))
+        here = np.array([np.interp(at, places, row) for row in self._errors[index]])
+        beyond = _SLOPE_ERROR * max(0.0, at - places[-1], places[0] - at)
+        return np.asarray(np.sqrt(here * here + found.drift * found.drift + beyond * beyond), dtype=np.float64)
+
+    def edge(self, hours: float) -> float:
+        """Return the largest distance that the map of `hours` was fitted to."""
+        return float(self._maps[self._nearest(hours)].knots[-1]) / self._scale(hours)
+
+    def is_within(self, hours: float, distance: float) -> bool:
+        """Return whether the map was fitted to moves as small and as large as `distance`."""
+        knots = self._maps[self._nearest(hours)].knots
+        return bool(knots[0] * (1 - 1e-9) <= distance * self._scale(hours) <= knots[-1] * (1 + 1e-9))
 
     def episodes(self, hours: float, distance: float) -> int:
         """Return how many independent moves at least that large the history held, within the nearest fitted horizon."""
         found = self._maps[self._nearest(hours)]
-        index = int(np.searchsorted(found.knots, distance * (1 - 1e-9)))
+        index = int(np.searchsorted(found.knots, distance * self._scale(hours) * (1 - 1e-9)))
         return int(found.episodes[index]) if index < len(found.knots) else 0
 
     def distance_at(self, hours: float, chance: float) -> Floats:
@@ -179,6 +191,10 @@ class Outlook:
             reached = self.log_odds(hours, middle) >= wanted
             low, high = np.where(reached, middle, low), np.where(reached, high, middle)
         return np.asarray(np.sqrt(low * high), dtype=np.float64)
+
+    def _scale(self, hours: float) -> float:
+        """Return by how much a distance counts at the outermost fitted horizon when `hours` lies beyond it."""
+        return math.sqrt(min(max(hours, HORIZONS[0]), HORIZONS[-1]) / hours)
 
     def _nearest(self, hours: float) -> int:
         return min(range(len(HORIZONS)), key=lambda index: abs(math.log(HORIZONS[index] / hours)))

@@ -1,7 +1,7 @@
-"""Weighted logistic regression with a ridge, its cluster-robust covariance, and isotonic regression; NumPy only.
+"""Weighted logistic regression with a ridge, and its cluster-robust covariance.
 
 Newton's method (iteratively reweighted least squares; McCullagh and Nelder, Generalized Linear Models, 4.4).
-Covariance: sandwich with scores summed by block (Liang and Zeger, Biometrika 73, 1986). Isotonic: pool adjacent violators.
+Covariance: sandwich with scores summed by block (Liang and Zeger, Biometrika 73, 1986).
 """
 
 from collections.abc import Iterable
@@ -76,21 +76,3 @@ def _sandwich(parts: list[Rows], beta: Floats, bend: Floats) -> Floats:
     scores = np.stack([sums[block] for block in sorted(sums)])
     inverse = np.linalg.inv(bend)
     return np.asarray(inverse @ (scores.T @ scores) @ inverse, dtype=np.float64)
-
-
-def isotonic_falling(position: Floats, outcome: Floats) -> tuple[Floats, Floats]:
-    """Return where the best non-increasing step function of `position` steps, and its values (least squares)."""
-    order = np.argsort(position, kind="stable")
-    x, y = position[order], outcome[order]
-    starts, first = np.unique(x, return_index=True)
-    counts = np.diff(np.append(first, len(x))).astype(np.float64)
-    means = np.add.reduceat(y, first) / counts
-    pools: list[list[float]] = []
-    for at, mean, count in zip(starts.tolist(), means.tolist(), counts.tolist(), strict=True):
-        pools.append([at, mean, count])
-        while len(pools) > 1 and pools[-2][1] < pools[-1][1]:
-            _, upper, many = pools.pop()
-            last = pools[-1]
-            last[1] = (last[1] * last[2] + upper * many) / (last[2] + many)
-            last[2] += many
-    return np.array([pool[0] for pool in pools]), np.array([pool[1] for pool in pools])

@@ -1,7 +1,8 @@
 """How good probabilities are: log loss beside the closed form, calibration error, tail cells, intervals by bootstrap.
 
-Log loss clips probabilities at 1e-5, which helps the closed form. Calibration error: 20 bins of equal width, weighted
-by their counts. Intervals resample whole weeks (all assets and barriers of a week together), 95 %.
+Log loss clips probabilities at 1e-5, which helps the closed form. Calibration error: 20 bins of equal count. Cells
+that never happened are left out unless asked for. Intervals resample whole weeks (all assets and barriers of a week
+together), 95 %.
 """
 
 import math
@@ -98,14 +99,18 @@ def log_loss(said: Floats, happened: Floats) -> Floats:
 
 
 def calibration_error(said: Floats, happened: Floats) -> float:
-    """Return the expected calibration error: mean over 20 equal bins of |mean forecast - frequency|."""
-    bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    """Return the expected calibration error: mean over 20 bins of equal count of |mean forecast - frequency|."""
+    bins = np.empty(len(said), dtype=np.int64)
+    bins[np.argsort(said, kind="stable")] = np.arange(len(said)) * _BINS // len(said)
     gaps = np.bincount(bins, weights=said - happened, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(said))
 
 
-def score(found: Sequence[Cell], hours: int, side: str, *, draws: int = 1000, seed: int = 20240101) -> Score:
-    """Return the pooled scores of cells, with the ratio of log losses and its interval."""
+def score(
+    found: Sequence[Cell], hours: int, side: str, *, with_empty: bool = False, draws: int = 1000, seed: int = 20240101
+) -> Score:
+    """Return the pooled scores of cells and the interval of the ratio of log losses; `with_empty` takes all cells."""
+    found = [cell for cell in found if with_empty or cell.hits]
     said = np.concatenate([cell.said for cell in found])
     baseline = np.concatenate([cell.baseline for cell in found])
     happened = np.concatenate([cell.happened for cell in found])

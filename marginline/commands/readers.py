@@ -20,7 +20,7 @@ from marginline.config import Config, default_path
 from marginline.exits import Exit, nagios, worst_exit
 from marginline.output import put, put_json, put_table, say
 from marginline.words import urgency
-from providers.errors import ConfigError
+from providers.errors import ConfigError, Unauthorised, Unreachable
 from tui import numbers
 
 DEFAULT_ASSETS = ("BTC", "ETH")
@@ -145,6 +145,16 @@ def prices(
         return Exit.OK if priced else Exit.NETWORK
     asyncio.run(_stream_prices(desk, wanted, as_json=as_json or jsonl, compact=jsonl))
     return Exit.OK
+
+
+def read_live(config: Config, timeout_s: float) -> Snapshot:
+    """Return one reading of every configured account; raises `ConfigError` without any, or what kept all unread."""
+    _require_accounts(config)
+    snapshot = asyncio.run(_read(build_desk(config), timeout_s))
+    if _answered(snapshot) is not Exit.OK:
+        source = next(source for source in snapshot.sources if source.kind == "account")
+        raise (Unauthorised if source.is_unauthorised else Unreachable)(source.name, source.detail or "no answer")
+    return snapshot
 
 
 async def _read(desk: Desk, timeout_s: float) -> Snapshot:

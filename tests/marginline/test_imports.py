@@ -93,3 +93,23 @@ def test_the_first_frame_of_the_demo_imports_only_what_it_shows() -> None:
         "tui.screen_help",
     }
     assert not modules(_FIRST_FRAME) & later
+
+
+@pytest.mark.parametrize(
+    "arguments", [["forecast", "--help"], ["status", "--config", "/no/such/file"], ["risk", "/no/file"]]
+)
+def test_numpy_is_left_to_commands_that_estimate(arguments: list[str]) -> None:
+    imported = modules(_RUN.format(arguments=arguments))
+    assert "marginline.cli" in imported
+    assert "numpy" not in packages(imported)
+    assert not {name for name in imported if name.startswith("engine.simulation")}
+
+
+def test_the_first_frame_of_the_demo_estimates_nothing() -> None:
+    assert not {name for name in modules(_FIRST_FRAME) if name.startswith("engine.simulation")}
+
+
+def test_the_coefficients_are_part_of_the_wheel() -> None:
+    from importlib.resources import files
+
+    assert files("engine.simulation").joinpath("calibration.json").is_file()

@@ -1,0 +1,359 @@
+"""How likely each account is liquidated within a time: the calibrated map beside the closed form, with what is unsure.
+
+Starts from the market's price where venues agree on one, else from the trigger price. Debts and funding grow until the
+horizon's end. The time that an action needs to land is added to the horizon. An oracle may print up to its deviation
+threshold late: the interval covers that band. A depeg of stable assets is not forecast.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.accounts import Account, Kind
+from engine.prices import AssetPrice, Consensus
+from engine.simulation.candles import HOUR_S, Candles, Floats
+from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS, daily, flat, hourly, log_sigma
+from engine.simulation.first_passage import driftless
+from engine.simulation.model import HORIZONS, Model, Outlook, frozen
+from engine.simulation.ratio import YEAR_H, Ratio, factor_candles, ratio_of
+from engine.solvency import gap, oracle_of, solvency_of, trigger_prices
+
+FITTED_ASSETS = frozenset({"BTC", "ETH", "WETH"})
+OLDEST_H = 48
+"""Candles that end longer before the moment asked for than this are not used."""
+_Z = 1.959963984540054
+_UNCALIBRATED = 2.0
+"""By how much the interval widens, in log odds, where the map was not fitted to what moves."""
+_NEAREST = 1e-4
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The chance of one horizon, `hours` long without the time to act; `None` with a reason in `because`.
+
+    `low` and `high` are a 95 % interval, `baseline` the closed form at 30-day volatility, `episodes` how many
+    independent moves at least so large the map was fitted to. `calibrated` says that the map was fitted to this asset
+    and horizon and scored on data that it had not seen.
+    """
+
+    hours: float
+    probability: float | None
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+    method: str = ""
+    calibrated: bool = False
+    episodes: int | None = None
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountForecast:
+    """The chances of one account by horizon, and what they rest on.
+
+    `moves` names what must move and which way, `distance` the fraction by which (one asset) or the log distance of the
+    account's factor; `sigma` is the annual volatility of that. `notes` say what was assumed or left out.
+    """
+
+    name: str
+    horizons: tuple[Chance, ...]
+    moves: str = ""
+    distance: float | None = None
+    sigma: float | None = None
+    candles_end_s: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is known of the price or factor that liquidates: features of one moment and its volatility per root hour."""
+
+    features: Mapping[str, Floats]
+    sigma: float
+    method: str
+    is_calibrated: bool
+    notes: tuple[str, ...] = ()
+    ends_s: float | None = None
+
+
+@dataclass(eq=False)
+class Forecaster:
+    """Forecasts many accounts from the same candles; what it learns of one asset serves all its accounts.
+
+    `candles` by asset may run past the moment that is asked for: what is later is never looked at.
+    """
+
+    candles: Mapping[str, Candles]
+    model: Model = field(default_factory=frozen)
+    fitted: frozenset[str] = FITTED_ASSETS
+    _known: dict[tuple[str, int], "_Known | None"] = field(default_factory=dict)
+
+    def of(
+        self,
+        account: Account,
+        prices: Mapping[str, AssetPrice],
+        as_of_ns: int,
+        *,
+        market: Mapping[str, Consensus] | None = None,
+        horizons: Sequence[float] = HORIZONS,
+        time_to_act_h: float = 0.0,
+    ) -> AccountForecast:
+        """Return the forecast of one account at `as_of_ns`; never raises for what the account lacks, but says why.
+
+        `market` holds what the venues agree on. Raises `ValueError` for a horizon or time to act that is none.
+        """
+        if not all(math.isfinite(h) and h > 0 for h in horizons) or not 0 <= time_to_act_h < math.inf:
+            raise ValueError("horizons are positive hours, the time to act is not negative")
+        start = self._start(account, prices)
+        if isinstance(start, str):
+            return AccountForecast(account.name, tuple(Chance(h, None, because=start) for h in horizons))
+        trigger, stable = start
+        ratio = _ratio(account, trigger, stable, 0.0)
+        now = ratio.distance(trigger)
+        settled = _settled(account, ratio, now, horizons)
+        if settled is not None:
+            return settled
+        begin = trigger
+        notes: list[str] = [f"{each} unknown: its drift is left out" for each in ratio.drift_unknown]
+        if account.kind is Kind.LOAN and market:
+            seen = {asset: float(said.price) for asset, said in market.items() if said.price and asset in ratio.units}
+            if seen:
+                begin = {**trigger, **seen}
+                notes.append(f"from the market's price of {', '.join(sorted(seen))}")
+        held = sorted(account.assets & stable)
+        if held:
+            notes.append(f"{', '.join(held)} counted as stable")
+        shares = ratio.shares(trigger)
+        known = self._knowledge(ratio, shares, prices, as_of_ns)
+        if isinstance(known, str):
+            return AccountForecast(account.name, tuple(Chance(h, None, because=known) for h in horizons))
+        side = _side(shares)
+        outlook = Outlook(self.model, known.features, side)
+        band = _band(account, prices, shares)
+        if band:
+            notes.append(f"the oracle may print {band * 10_000:.0f} bps late")
+        chances = []
+        for hours in horizons:
+            until = hours + time_to_act_h
+            grown = _ratio(account, trigger, stable, until)
+            distances = [each.distance(begin) for each in (ratio, grown)]
+            distance = max(min((each for each in distances if each is not None), default=math.inf), _NEAREST)
+            chances.append(_chance(outlook, known, hours, until, distance, band))
+        far = ratio.distance(begin)
+        return AccountForecast(
+            account.name,
+            tuple(chances),
+            moves=_moves(ratio, shares),
+            distance=_fraction(ratio, far if far is not None else math.inf),
+            sigma=known.sigma * math.sqrt(YEAR_H),
+            candles_end_s=known.ends_s,
+            notes=(*notes, *known.notes),
+        )
+
+    def _start(
+        self, account: Account, prices: Mapping[str, AssetPrice]
+    ) -> tuple[dict[str, float], frozenset[str]] | str:
+        """Return the trigger prices and the stable assets of an account, or why it cannot be forecast."""
+        why = gap(account)
+        if why and _reported(account) is None:
+            return why
+        known, lacking = trigger_prices(account, prices)
+        needed = sorted(account.assets) if why else [each.asset for each in solvency_of(account).exposures]
+        why = next((lacking[asset] for asset in needed if asset in lacking), "")
+        if why:
+            return why
+        stable = frozenset(asset for asset in account.assets if asset in prices and prices[asset].stable)
+        return {asset: float(price) for asset, price in known.items()}, stable
+
+    def _knowledge(
+        self, ratio: Ratio, shares: Mapping[str, float], prices: Mapping[str, AssetPrice], as_of_ns: int
+    ) -> _Known | str:
+        """Return what is known of the asset or factor that liquidates, or why nothing is."""
+        if len(shares) == 1:
+            (asset,) = shares
+            known = self._asset(asset, as_of_ns)
+            return known if known is not None else _stated(shares, prices)
+        cut: dict[str, Candles] = {}
+        for asset in shares:
+            usable = self._usable(asset, as_of_ns)
+            if usable is None:
+                return _stated(shares, prices)
+            cut[asset] = usable
+        try:
+            candles = factor_candles(cut, shares)
+        except ValueError:
+            return _stated(shares, prices)
+        # A factor always falls to liquidate: it is oriented so, whichever assets rise.
+        if len(candles) < LEAST_HOURS:
+            return _stated(shares, prices)
+        return _learnt(candles, "calibrated map on the account's risk-weighted factor", is_fitted=False)
+
+    def _usable(self, asset: str, as_of_ns: int) -> Candles | None:
+        """Return the last candles of `asset` that had closed at `as_of_ns`, `None` when too few or too old."""
+        whole = self.candles.get(asset)
+        if whole is None:
+            return None
+        moment_s = as_of_ns / _SECOND_NS
+        closed = whole.before(moment_s - HOUR_S + 1)
+        if len(closed) < LEAST_HOURS or closed.ends_s < moment_s - OLDEST_H * HOUR_S:
+            return None
+        return closed.part(max(0, len(closed) - NEEDS_HOURS - 48), len(closed))
+
+    def _asset(self, asset: str, as_of_ns: int) -> _Known | None:
+        key = (asset, as_of_ns // (HOUR_S * _SECOND_NS))
+        if key not in self._known:
+            usable = self._usable(asset, as_of_ns)
+            is_fitted = asset in self.fitted
+            method = "calibrated map" if is_fitted else "pooled map, not calibrated for this asset"
+            self._known[key] = None if usable is None else _learnt(usable, method, is_fitted=is_fitted)
+        return self._known[key]
+
+
+def forecast_of(
+    account: Account,
+    prices: Mapping[str, AssetPrice],
+    candles: Mapping[str, Candles],
+    as_of_ns: int,
+    *,
+    market: Mapping[str, Consensus] | None = None,
+    horizons: Sequence[float] = HORIZONS,
+    time_to_act_h: float = 0.0,
+) -> AccountForecast:
+    """Return the forecast of one account; a caller with several keeps one `Forecaster` for all of them."""
+    return Forecaster(candles).of(
+        account, prices, as_of_ns, market=market, horizons=horizons, time_to_act_h=time_to_act_h
+    )
+
+
+def _ratio(account: Account, prices: Mapping[str, float], stable: frozenset[str], hours: float) -> Ratio:
+    """Return the account's ratio in `hours`, by the venue's own liquidation price where our formula lacks an input."""
+    return (_reported(account) if gap(account) else None) or ratio_of(account, prices, stable, hours)
+
+
+def _reported(account: Account) -> Ratio | None:
+    """Return the ratio of the one position whose liquidation price the venue reports, `None` when there is no such."""
+    held = [position for position in account.positions if position.quantity]
+    if len(held) != 1 or held[0].venue_liquidation_price is None:
+        return None
+    sign = 1.0 if held[0].quantity > 0 else -1.0
+    return Ratio({held[0].asset: sign}, -sign * float(held[0].venue_liquidation_price), ("carry",))
+
+
+def _settled(account: Account, ratio: Ratio, now: float | None, horizons: Sequence[float]) -> AccountForecast | None:
+    """Return the forecast of an account for which there is nothing to estimate."""
+    if now is not None and now < 0:
+        chances = tuple(Chance(h, 1.0, 1.0, 1.0, 1.0, "liquidatable already", True) for h in horizons)
+        return AccountForecast(account.name, chances, distance=0.0)
+    why = ""
+    if not any(debt.amount for debt in account.debt) and account.kind is Kind.LOAN:
+        why = "no debt: nothing to liquidate"
+    elif account.kind is not Kind.LOAN and not any(position.quantity for position in account.positions):
+        why = "no position: nothing to liquidate"
+    elif not ratio.units:
+        why = "only stable assets move it; a depeg is not forecast"
+    elif now is None:
+        why = "no price move of what it holds liquidates it"
+    return AccountForecast(account.name, tuple(Chance(h, None, because=why) for h in horizons)) if why else None
+
+
+def _learnt(candles: Candles, method: str, *, is_fitted: bool) -> _Known:
+    days = (len(candles) - 1) // 24
+    features = {name: values[-1:] for name, values in (hourly(candles) | daily(candles, 24, min(90, days - 1))).items()}
+    sigma = float(np.exp(log_sigma(candles, 720)[-1]))
+    notes = []
+    if days < 91:
+        notes.append(f"{days} days of candles stand for 90")
+    if candles.bridged:
+        notes.append(f"{candles.bridged} missing candles bridged")
+    return _Known(features, sigma, method, is_fitted and days >= 91, tuple(notes), candles.ends_s)
+
+
+def _stated(shares: Mapping[str, float], prices: Mapping[str, AssetPrice]) -> _Known | str:
+    """Return what the stated volatilities of the assets say, or whose volatility is unknown.
+
+    Without candles there is no correlation: assets on one side count as moving together, the two sides as independent.
+    """
+    sums = [0.0, 0.0]
+    for asset, share in shares.items():
+        entry = prices.get(asset)
+        if entry is None or entry.volatility is None:
+            return f"no recent candles and no volatility of {asset}"
+        sums[share > 0] += abs(share) * float(entry.volatility)
+    sigma = math.hypot(*sums) / math.sqrt(YEAR_H)
+    notes: tuple[str, ...] = ("volatility as stated; no recent candles",)
+    if len(shares) > 1:
+        notes = (*notes, "correlation unknown: assets of one side move together, the sides independently")
+    return _Known(flat(sigma), sigma, "pooled map on stated volatility", False, notes)
+
+
+def _side(shares: Mapping[str, float]) -> str:
+    """Return which map applies: "up" when one short asset alone moves it, else "down": the factor is turned to fall."""
+    return "up" if len(shares) == 1 and next(iter(shares.values())) < 0 else "down"
+
+
+def _band(account: Account, prices: Mapping[str, AssetPrice], shares: Mapping[str, float]) -> float:
+    """Return by how much, in log distance, the oracles of a loan may lag the market; 0 when their rule is unknown."""
+    if account.kind is not Kind.LOAN:
+        return 0.0
+    total = 0.0
+    for asset, share in shares.items():
+        oracle = oracle_of(account, asset, prices)
+        if oracle is not None and oracle.deviation_bps is not None:
+            total += abs(share) * float(oracle.deviation_bps) / 10_000
+    return total
+
+
+def _chance(outlook: Outlook, known: _Known, hours: float, until: float, distance: float, band: float) -> Chance:
+    if math.isinf(distance):
+        return Chance(hours, None, because="no price move of what it holds liquidates it")
+    logit = float(outlook.log_odds(until, distance)[0])
+    wide = _Z * float(outlook.errors(until, distance)[0])
+    fitted = hours in HORIZONS
+    is_within = outlook.is_within(until, distance)
+    is_calibrated = known.is_calibrated and fitted and is_within
+    if not is_calibrated:
+        wide *= _UNCALIBRATED
+    upper, lower = logit + wide, float(outlook.log_odds(until, distance + band)[0]) - wide
+    edge = outlook.edge(until)
+    if distance > edge:  # what is further is no likelier: the bound at the last fitted distance holds here too
+        error = float(outlook.errors(until, edge)[0]) * _Z * (1.0 if known.is_calibrated else _UNCALIBRATED)
+        upper = max(logit, min(upper, float(outlook.log_odds(until, edge)[0]) + error))
+    between = HORIZONS[0] < hours < HORIZONS[-1]
+    method = known.method if fitted else f"{known.method}, horizon {'interpolated' if between else 'extrapolated'}"
+    if not is_within:
+        method += ", beyond the fitted distances"
+    return Chance(
+        hours,
+        _probability(logit),
+        _probability(lower),
+        _probability(upper),
+        driftless(distance, known.sigma, until),
+        method,
+        is_calibrated,
+        outlook.episodes(until, distance),
+    )
+
+
+def _moves(ratio: Ratio, shares: Mapping[str, float]) -> str:
+    if len(shares) == 1:
+        ((asset, share),) = shares.items()
+        return f"{asset} {'down' if share > 0 else 'up'}"
+    parts = sorted(shares.items(), key=lambda each: -abs(each[1]))
+    return ", ".join(f"{asset} {'down' if share > 0 else 'up'} ({abs(share):.0%})" for asset, share in parts)
+
+
+def _fraction(ratio: Ratio, distance: float) -> float | None:
+    """Return the distance of a single asset as the fraction of its price, of a factor in logs."""
+    if math.isinf(distance):
+        return None
+    if len(ratio.units) == 1:
+        rises = next(iter(ratio.units.values())) < 0
+        return math.expm1(distance) if rises else -math.expm1(-distance)
+    return distance
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
