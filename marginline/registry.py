@@ -16,6 +16,7 @@ ACCOUNT_MODULES: Mapping[str, str] = {
     "hyperliquid": "providers.hyperliquid",
     "ibkr": "providers.ibkr",
     "manual": "providers.manual",
+    "okx": "providers.okx_account.source",
     "spark": "providers.evm.aave_v3",
 }
 FEED_MODULES: Mapping[str, str] = {
