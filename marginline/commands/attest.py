@@ -81,8 +81,8 @@ def attest(
         put(f"attester {snapshot.attester.hex()}")
         put(f"snapshot {outputs.snapshot}: {len(names)} account(s), valid until {document['expires_at']}")
         put(f"openings {outputs.openings}: secret, for whoever proves")
-    for caveat in snapshot.caveats:
-        say(f"signed with the caveat: {caveat}")
+    for reason in found.reasons:
+        say(f"signed although degraded: {reason}")
     if wanted is None:
         listed = ", ".join(entry.asset for entry in snapshot.assets)
         say(f"the public list shows what is held ({listed}); --assets FILE lists more, so that it does not")

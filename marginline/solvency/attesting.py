@@ -25,6 +25,11 @@ class Read:
     block: Block | None
     degraded: tuple[str, ...] = ()
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return what was wrong with the reading or an account, each once."""
+        return tuple(dict.fromkeys((*self.degraded, *(why for account in self.accounts for why in account.degraded))))
+
 
 def attest(
     read: Read,
@@ -48,7 +53,7 @@ def attest(
         expires_at_s=expires_at_s,
         block=read.block,
         ranges_checked=True,
-        caveats=_caveats(read),
+        caveats=_caveats(read.reasons, hides=wanted is not None),
         assets=assets,
         collateral=tuple(commit(one.value, one.blinding) for one in collateral),
         debt=tuple(commit(one.value, one.blinding) for one in debt),
@@ -62,11 +67,14 @@ def _secrets(values: Sequence[int], draw: Callable[[], int]) -> tuple[Secret, ..
     return tuple(Secret(value, draw()) for value in padded)
 
 
-def _caveats(read: Read) -> tuple[str, ...]:
-    """Return what was wrong with the reading, in the statement's ASCII and bounds."""
-    found = (*read.degraded, *(reason for account in read.accounts for reason in account.degraded))
-    texts = dict.fromkeys(_ascii(reason) for reason in found)
-    return tuple(text for text in texts if text)[:MAX_CAVEATS]
+def _caveats(reasons: Sequence[str], *, hides: bool) -> tuple[str, ...]:
+    """Return what was wrong with the reading, in the statement's ASCII and bounds.
+
+    Under a list that `hides` what is held only their number is told: a reason names the asset that it is about.
+    """
+    if hides and reasons:
+        return (f"the reading was degraded, for {len(reasons)} reason(s) that may name what is held",)
+    return tuple(text for text in map(_ascii, reasons) if text)[:MAX_CAVEATS]
 
 
 def _ascii(text: str) -> str:

@@ -103,13 +103,13 @@ def prove(
         *zip(of_collateral, openings.collateral, strict=True),
         *((-weight, secret) for weight, secret in zip(of_debt, openings.debt, strict=True)),
     ]
-    surplus = sum(weight * secret.value for weight, secret in weighted)
-    if surplus < 0:
+    left = sum(weight * secret.value for weight, secret in weighted)
+    if left < 0:
         raise Unprovable(f"health at the stated prices is below {floor_bps / 10_000:g}")
-    if surplus >= 1 << profile.surplus_bits:
+    if left >= 1 << profile.surplus_bits:
         raise Unprovable("the surplus is too large for this proof")
     blinding = sum(weight * secret.blinding for weight, secret in weighted) % ORDER
-    ranges = [(Secret(surplus, blinding), profile.surplus_bits)]
+    ranges = [(Secret(left, blinding), profile.surplus_bits)]
     if mode is Mode.FULL:
         amounts = (*openings.collateral, *openings.debt)
         ranges = [*((secret, profile.amount_bits) for secret in amounts), *ranges]
@@ -159,14 +159,14 @@ def verify(snapshot: Snapshot, proof: Proof, asked: Asked, profile: Profile = ST
             raise NotValid("the proof is surplus-only, you asked for full")
         if not snapshot.ranges_checked:
             raise NotValid("a surplus-only proof needs an attester who checked the ranges of the amounts")
-    ranges = [Range(_surplus(snapshot, proof.floor_bps, profile), profile.surplus_bits)]
+    ranges = [Range(surplus(snapshot, proof.floor_bps, profile), profile.surplus_bits)]
     if proof.mode is Mode.FULL:
         ranges = [*(Range(one, profile.amount_bits) for one in (*snapshot.collateral, *snapshot.debt)), *ranges]
     challenge = challenge_of(snapshot, proof.mode, proof.floor_bps, proof.made_at_s, proof.nonce, profile)
     verify_bits(ranges, proof.data, challenge)
 
 
-def _surplus(snapshot: Snapshot, floor_bps: int, profile: Profile) -> bytes:
+def surplus(snapshot: Snapshot, floor_bps: int, profile: Profile) -> bytes:
     """Return the commitment to the surplus, which the verifier computes itself from the signed commitments."""
     of_collateral, of_debt = weights(snapshot, floor_bps, profile)
     return subtract(_weighted(of_collateral, snapshot.collateral), _weighted(of_debt, snapshot.debt))
