@@ -10,9 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from engine.accounts import Account, Position
 from engine.answers import assess_portfolio
 from engine.assessment import Assessment
-from engine.document import parse_portfolio
+from engine.document import Portfolio, parse_portfolio
+from engine.triggers import face_or_market_value
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 STABLES = frozenset({"USDC", "DAI", "USDT", "GHO"})
@@ -40,10 +42,17 @@ def _read(name: str) -> Any:
     return json.loads((FIXTURES / name).read_text())
 
 
-def _assessed(prices: dict[str, Any], account: dict[str, Any]) -> Assessment:
+def _portfolio(prices: dict[str, Any], account: dict[str, Any]) -> Portfolio:
     document = {"schema": "marginline.portfolio/1", "as_of": "2026-11-22T10:00:00Z", "prices": prices}
-    portfolio = parse_portfolio(json.dumps({**document, "accounts": [account]}))
-    return assess_portfolio(portfolio)[0][1]
+    return parse_portfolio(json.dumps({**document, "accounts": [account]}))
+
+
+def _account(prices: dict[str, Any], account: dict[str, Any]) -> Account:
+    return _portfolio(prices, account).accounts[0]
+
+
+def _assessed(prices: dict[str, Any], account: dict[str, Any]) -> Assessment:
+    return assess_portfolio(_portfolio(prices, account))[0][1]
 
 
 def _figure(text: str | None) -> Decimal | None:
@@ -152,7 +161,55 @@ def aave() -> Iterator[Compared]:
         yield Compared(case["name"], "health_factor", said.health_factor, theirs)
 
 
-GROUPS = {"loans": loans, "hyperliquid": hyperliquid, "binance": binance, "aave 3.5-3.7": aave}
+def venues() -> Iterator[Compared]:
+    """Yield liquidation prices, maintenance, profit and ratios that venues recorded, documented or tested with."""
+    for case in _read("risk/venues.json"):
+        account = _account({}, case["account"])
+        said = _assessed({}, case["account"])
+        figures = {
+            "equity": said.equity,
+            "health_factor": said.health_factor,
+            "maintenance_requirement": said.maintenance_requirement,
+            "profit": sum((_profit(each) for each in account.positions), Decimal(0)),
+            "notional": sum((abs(_notional(each)) for each in account.positions), Decimal(0)),
+        }
+        figures |= {f"liquidation {asset}": point.price for asset, point in said.liquidation.items()}
+        for figure, expected in case["expected"].items():
+            yield Compared(case["name"], figure, figures[figure], Decimal(expected))
+        for figure, expected in case.get("expected_coins", {}).items():
+            in_coins = figures[figure]
+            assert in_coins is not None
+            yield Compared(
+                case["name"], f"{figure} in coins", in_coins / Decimal(case["coin_price"]), Decimal(expected)
+            )
+
+
+def _profit(position: Position) -> Decimal:
+    return position.quantity * ((position.mark_price or Decimal(0)) - (position.entry_price or Decimal(0)))
+
+
+def _notional(position: Position) -> Decimal:
+    return face_or_market_value(position, position.mark_price or Decimal(0))
+
+
+def binance_tiers() -> Iterator[Compared]:
+    """Yield the deduction of every recorded bracket: ours joins the tier before, theirs is its `cum`."""
+    for asset, brackets in _read("risk/binance_tiers.json").items():
+        tiers = [{"notional_floor": floor, "maintenance_rate": rate} for floor, rate, _ in brackets]
+        position = {"asset": asset, "quantity": "1", "entry_price": "1", "mark_price": "1", "tiers": tiers}
+        account = {"name": asset, "kind": "perp", "balance": "1", "positions": [position]}
+        for tier, (floor, _, cum) in zip(_account({}, account).positions[0].tiers, brackets, strict=True):
+            yield Compared(f"{asset} from {floor}", "deduction", tier.deduction, Decimal(cum))
+
+
+GROUPS = {
+    "loans": loans,
+    "hyperliquid": hyperliquid,
+    "binance": binance,
+    "aave 3.5-3.7": aave,
+    "venues": venues,
+    "binance tiers": binance_tiers,
+}
 
 
 def main() -> None:
@@ -163,6 +220,9 @@ def main() -> None:
         print(
             f"{name:14} {len(compared):3} figures, worst relative error {worst.error:.2e} ({worst.case} {worst.figure})"
         )
+        if name == "venues":
+            for each in sorted(compared, key=lambda each: -each.error):
+                print(f"  {each.error:.1e}  {each.case} {each.figure}: {each.ours:.12g} ours, {each.theirs} theirs")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from benchmarks.accuracy import aave, binance, hyperliquid, loans, main
+from benchmarks.accuracy import aave, binance, binance_tiers, hyperliquid, loans, main, venues
 
 
 def worst(compared: list[tuple[Decimal, str]]) -> tuple[Decimal, str]:
@@ -37,7 +37,21 @@ def test_the_plain_formula_comes_within_a_millionth_of_the_aave_contract() -> No
     assert worst(errors)[0] < Decimal("1e-6"), worst(errors)
 
 
+def test_every_figure_of_the_venues_agrees_to_a_millionth() -> None:
+    compared = list(venues())
+    assert len(compared) == 25
+    errors = [(each.error, f"{each.case} {each.figure}") for each in compared]
+    assert worst(errors)[0] < Decimal("1e-6"), worst(errors)
+
+
+def test_deductions_left_out_are_the_ones_binance_prints() -> None:
+    compared = list(binance_tiers())
+    assert len(compared) == 34
+    assert all(each.ours == each.theirs for each in compared)
+
+
 def test_the_report_names_every_group(capsys: pytest.CaptureFixture[str]) -> None:
     main()
     report = capsys.readouterr().out
-    assert all(name in report for name in ("loans", "hyperliquid", "binance", "aave 3.5-3.7"))
+    assert all(name in report for name in ("loans", "hyperliquid", "binance", "aave 3.5-3.7", "venues"))
+    assert "okx-inverse health_factor: 74.3202921231 ours, 74.32029212310307 theirs" in report
