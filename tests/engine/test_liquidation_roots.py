@@ -47,8 +47,8 @@ def margin_along(account: Account, moving: frozenset[str]) -> tuple[Margin, Deci
         assert entry is not None
         weigh(position.asset, position.quantity * mark)
         fixed -= position.quantity * entry
-        face = abs(position.quantity) * (entry if position.inverse else mark)
-        if position.asset in moving and not position.inverse:
+        face = abs(position.quantity) * (entry if is_constant(position) else mark)
+        if position.asset in moving and not is_constant(position):
             tiered.append((face, position))
         else:
             fixed -= multiple * maintenance(position, face)
@@ -60,6 +60,10 @@ def margin_along(account: Account, moving: frozenset[str]) -> tuple[Margin, Deci
     return margin, scale
 
 
+def is_constant(position: Position) -> bool:
+    return position.inverse or position.margin_at_entry
+
+
 def maintenance(position: Position, notional: Decimal) -> Decimal:
     tier = [each for each in position.tiers if each.notional_floor <= notional][-1]
     return notional * (tier.maintenance_rate + (position.fee_rate or 0)) - tier.deduction
@@ -68,7 +72,7 @@ def maintenance(position: Position, notional: Decimal) -> Decimal:
 def bends(account: Account, moving: frozenset[str]) -> Iterable[Decimal]:
     """Yield every factor at which a moving position enters another tier."""
     for position in account.positions:
-        if position.asset in moving and not position.inverse:
+        if position.asset in moving and not is_constant(position):
             assert position.mark_price is not None
             for tier in position.tiers[1:]:
                 yield tier.notional_floor / (abs(position.quantity) * position.mark_price)

@@ -54,7 +54,7 @@ def test_an_isolated_inverse_position_of_bybit(side: str, sign: int) -> None:
 
 def test_an_isolated_linear_position_of_bybit() -> None:
     """1 BTC at 20,000, 50x, MMR 0.5 %: IM 400, MM 100 of the entry value, LP 19,700."""
-    on_entry = Position("BTC", d(1), flat("0.005"), d(20_000), d(20_000), inverse=True)
+    on_entry = Position("BTC", d(1), flat("0.005"), d(20_000), d(20_000), margin_at_entry=True)
     assert liquidated_at(perp("400", on_entry), "BTC") == near(d(19_700))
 
 
