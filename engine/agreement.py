@@ -41,6 +41,8 @@ def disagreements(
     yield from _compared("equity", equity, theirs, said.tolerance)
     yield from _compared("maintenance", maintenance, said.maintenance_requirement, said.tolerance)
     yield from _compared("health", cover / requirement if requirement else None, said.health_factor, said.tolerance)
+    if cover < requirement and not any(point.price for point in points.values()):
+        return  # liquidatable, and no price of one asset would free it: there is no price of ours to compare
     for position in account.positions:
         if position.quantity and position.venue_liquidation_price is not None:
             yield from _compared_price(account, position, solvency, references, points, said)

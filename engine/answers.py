@@ -157,7 +157,6 @@ def _told(assessment: Assessment) -> Answer:
         told["status"] = assessment.status
     if assessment.initial_requirement is not None:
         told["initial_requirement"] = rounded(assessment.initial_requirement)
-        told["excess"] = rounded(assessment.buffer)
     if call is not None:
         told["margin_call"] = {"amount": rounded(call.amount), "due": _time(call.due_ns), "text": call.text}
     if session is not None:
@@ -166,6 +165,8 @@ def _told(assessment: Assessment) -> Answer:
             "opens": _time(session.opens_ns),
             "closes": _time(session.closes_ns),
         }
+    if told and assessment.kind is Kind.BROKER:
+        told["excess"] = rounded(assessment.buffer)
     if assessment.liquidation_note and (told or assessment.kind is not Kind.BROKER):
         told["liquidation_note"] = assessment.liquidation_note
     return told

@@ -105,8 +105,9 @@ def trigger_side(
     judged = _judged(account, known, lacking, sums, stable)
     missing = dict(sums.missing) | dict(judged.carry.missing)
     if judged.why:
-        unsaid = ("maintenance_requirement", "buffer", "uniform_shock", "cost_of_debt", "interest_only_days")
-        missing.update(dict.fromkeys(unsaid, judged.why))
+        told = {"maintenance_requirement": judged.requirement, "buffer": judged.buffer}
+        unsaid = [name for name, figure in told.items() if figure is None]
+        missing.update(dict.fromkeys((*unsaid, "uniform_shock", "cost_of_debt", "interest_only_days"), judged.why))
         if not any(point.price for point in judged.points.values()):
             missing["liquidation"] = judged.why
         if judged.health is None:
@@ -230,8 +231,9 @@ def _reported(
         requirement *= account.liquidation_multiple
     if health is None and said is not None and said.equity is not None and requirement:
         health = said.equity / requirement
+    buffer = None if said is None or said.equity is None or requirement is None else said.equity - requirement
     method = Method.VENUE if health is not None or points != nowhere else Method.DERIVED
-    return _Judged(health, None, requirement, points=points, method=method, why=why)
+    return _Judged(health, None, requirement, buffer, points=points, method=method, why=why)
 
 
 def _nearest(points: Mapping[str, LiquidationPoint], stable: frozenset[str]) -> str | None:

@@ -105,6 +105,15 @@ def test_another_contract_is_compared_at_its_own_mark() -> None:
     assert len(said(reporting(perp("6000", HELD, replace(dated, venue_liquidation_price=ours))))) == 1
 
 
+def test_a_liquidatable_account_has_no_price_of_ours_to_compare() -> None:
+    """Long and short cancel and the balance is negative: no price of BTC brings back what is missing."""
+    legs = (
+        replace(HELD, venue_liquidation_price=d(61_000)),
+        replace(HELD, quantity=d(-1), venue_liquidation_price=d(59_000)),
+    )
+    assert said(reporting(perp("-100", *legs))) == ()
+
+
 def test_equity_may_be_told_with_or_without_haircuts() -> None:
     coin = Collateral("SOL", d(100), d("0.8"))
     account = perp("6000", HELD, collateral=(coin,), oracles={"SOL": OraclePrice(d(100))})

@@ -153,6 +153,8 @@ def test_a_venues_figure_stays_the_venues_where_ours_lacks_an_input() -> None:
     assessment = trigger_side(account, {}, NOW)
     assert assessment.method is Method.VENUE
     assert assessment.health_factor == 10
+    assert (assessment.maintenance_requirement, assessment.buffer) == (630, 5_670)
+    assert not {"maintenance_requirement", "buffer", "health_factor"} & assessment.missing.keys()
     point = assessment.liquidation["BTC"]
     assert point.distance == d(2_000) / 66_000
     assert point.price == d(64_000) * 60_000 / 66_000
