@@ -59,7 +59,7 @@ def verify(
     asked = _asked(wishes, now_ns)
     tolerance = _tolerance(wishes.tolerance)
     snapshot, proof = read(snapshot_file, parse_snapshot), read(proof_file, parse_proof)
-    known = _known(portfolio, config, timeout_s)
+    known = _known(portfolio, config, snapshot, timeout_s)
     reasons, compared = _judged(snapshot, proof, asked, known, tolerance)
     if as_json:
         put_json(_answer(snapshot, proof, reasons, compared, now_ns))
@@ -80,7 +80,7 @@ def _judged(
         return (str(error),), None
     if known is None:
         return (), None
-    compared = compare(snapshot.assets, known, tolerance)
+    compared = compare(snapshot, known, tolerance)
     return compared.differs, compared
 
 
@@ -102,13 +102,13 @@ def _tolerance(text: str) -> Decimal:
     return value
 
 
-def _known(portfolio: str | None, config: Path | None, timeout_s: float) -> Read | None:
+def _known(portfolio: str | None, config: Path | None, snapshot: Snapshot, timeout_s: float) -> Read | None:
     if portfolio is not None and config is not None:
         raise ConfigError("--portfolio: stands beside --config; compare with one of them")
     if portfolio is not None:
         document = read_portfolio(portfolio)
         return Read(document.accounts, document.prices, document.as_of_ns // SECOND_NS, None)
-    return None if config is None else asyncio.run(known_loans(read_config(config), timeout_s))
+    return None if config is None else asyncio.run(known_loans(read_config(config), snapshot.block, timeout_s))
 
 
 def _floor(proof: Proof) -> str:
@@ -136,7 +136,7 @@ def _claims(snapshot: Snapshot, proof: Proof, compared: Comparison | None) -> li
         ("of", _of(snapshot)),
         ("by the word of", snapshot.attester.hex()),
         ("mode", ranges),
-        ("prices and thresholds", prices),
+        ("block, prices and thresholds" if snapshot.block else "prices and thresholds", prices),
         ("valid until", timestamp(snapshot.expires_at_s * SECOND_NS)),
         *(("caveat of the attester", caveat) for caveat in snapshot.caveats),
     ]

@@ -1,4 +1,4 @@
-"""A snapshot's public prices and thresholds against what the verifier knows itself."""
+"""A snapshot's public figures against what the verifier knows itself: block, prices, oracle rounds, thresholds."""
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal
@@ -9,7 +9,7 @@ from engine.record import record
 from engine.rendering import plain
 from marginline.solvency.attesting import Read
 from marginline.solvency.holdings import parts_price
-from marginline.solvency.statement import BPS, ListedAsset
+from marginline.solvency.statement import BPS, ListedAsset, Snapshot
 
 
 @record
@@ -20,15 +20,19 @@ class Comparison:
     unchecked: tuple[str, ...]
 
 
-def compare(assets: Sequence[ListedAsset], known: Read, tolerance: Decimal) -> Comparison:
+def compare(snapshot: Snapshot, known: Read, tolerance: Decimal) -> Comparison:
     """Return how the stated figures stand to the known ones; prices may differ by the fraction `tolerance`.
 
     A stated price must be the known one cut to the statement's precision, within the tolerance; a stated threshold must
-    not be above the lowest known one.
+    not be above the lowest known one; a stated block must have the hash that it has for the verifier's own node.
     """
     differs: list[str] = []
     unchecked: list[str] = []
-    for entry in assets:
+    if snapshot.block is not None and known.block is None:
+        unchecked.append(f"hash of block {snapshot.block.number}")
+    elif snapshot.block is not None and snapshot.block != known.block:
+        differs.append(f"block {snapshot.block.number} of chain {snapshot.block.chain_id} has another hash")
+    for entry in snapshot.assets:
         oracles = _oracles(entry.asset, known)
         if not oracles:
             unchecked.append(f"price of {entry.asset}")

@@ -33,8 +33,10 @@ def read(path: Path, parse: Callable[[bytes], T], *, is_secret: bool = False) ->
 
 
 def require_new(*paths: Path) -> None:
-    """Refuse a path where something lies already; raises `ConfigError`."""
+    """Refuse a path where something lies already, or whose folder is not there; raises `ConfigError`."""
     for path in paths:
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path}: cannot be written: there is no folder {path.parent}")
         if path.exists() or path.is_symlink():
             raise ConfigError(f"{path}: exists already and is not overwritten; move it away, or choose another name")
 

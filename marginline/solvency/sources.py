@@ -75,6 +75,14 @@ async def _block(configured: AccountConfig, reading: Reading) -> Block | None:
     chain_id = next((account.chain_id for account in reading.accounts), None)
     if number is None or chain_id is None:
         return None
+    found, moment_s = await _asked_block(configured, chain_id, number)
+    if moment_s * SECOND_NS != reading.block_time_ns:
+        raise Malformed(configured.name, f"block {number}: is not the block that was read any more; try again")
+    return Block(chain_id, number, found)
+
+
+async def _asked_block(configured: AccountConfig, chain_id: int, number: int) -> tuple[bytes, int]:
+    """Return hash and epoch seconds of a block, asked of an account's nodes; raises `ProviderError`."""
     from providers.evm.rpc import Rpc, hex_bytes, quantity
 
     options = account_options(configured)
@@ -85,23 +93,35 @@ async def _block(configured: AccountConfig, reading: Reading) -> Block | None:
         await rpc.aclose()
     what = f"block {number}"
     if not isinstance(answer, dict):
-        raise Malformed(configured.name, f"{what}: the node does not know it any more")
+        raise Malformed(configured.name, f"{what}: the node does not know it")
     found = hex_bytes(configured.name, f"{what}: hash", answer.get("hash"))
     moment_s = quantity(configured.name, f"{what}: timestamp", answer.get("timestamp"))
-    if len(found) != 32 or moment_s * SECOND_NS != reading.block_time_ns:
-        raise Malformed(configured.name, f"{what}: is not the block that was read any more; try again")
-    return Block(chain_id, number, found)
+    if len(found) != 32:
+        raise Malformed(configured.name, f"{what}: its hash has {len(found)} bytes")
+    return found, moment_s
 
 
-async def known_loans(config: Config, timeout_s: float) -> Read:
-    """Return every loan of a verifier's own config, read now, to compare prices and thresholds; raises `AppError`."""
+async def known_loans(config: Config, stated: Block | None, timeout_s: float) -> Read:
+    """Return every loan of a verifier's own config, read now, to compare prices and thresholds; raises `AppError`.
+
+    Its block is the `stated` one as the config's own node of that chain knows it, `None` when there is no such node.
+    """
     if not config.accounts:
         raise ConfigError(f"{config.path}: there is no [[account]] whose prices could be compared")
     sources = [build_source(account, time.time_ns) for account in config.accounts]
     try:
         async with asyncio.timeout(timeout_s):
             readings = await asyncio.gather(*(source.read() for source in sources))
+            block = None if stated is None else await _known_block(config, readings, stated)
     except TimeoutError as error:
         raise Unreachable(str(config.path), f"was not read within {timeout_s:g} s") from error
     loans = tuple(account for reading in readings for account in reading.accounts if account.kind is Kind.LOAN)
-    return Read(loans, {}, min(reading.observed_at_ns for reading in readings) // SECOND_NS, None)
+    return Read(loans, {}, min(reading.observed_at_ns for reading in readings) // SECOND_NS, block)
+
+
+async def _known_block(config: Config, readings: Sequence[Reading], stated: Block) -> Block | None:
+    for configured, reading in zip(config.accounts, readings, strict=True):
+        if reading.block_number is not None and stated.chain_id in {account.chain_id for account in reading.accounts}:
+            found, _ = await _asked_block(configured, stated.chain_id, stated.number)
+            return Block(stated.chain_id, stated.number, found)
+    return None

@@ -1,13 +1,17 @@
 """An attester reads a loan from the chain itself: the block, its hash and the oracle's rounds stand in the snapshot."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from marginline.solvency.documents import parse_openings, parse_snapshot
+from marginline.solvency.documents import parse_openings, parse_snapshot, render_proof, render_snapshot
+from marginline.solvency.proof import prove
+from marginline.solvency.statement import STANDARD, Mode, digest
 from tests.chain.market import Market
 from tests.chain.rescuing import OWNER, indebted
 from tests.marginline.command import Done, marginline, write
+from tests.solvency.cases import signed
 
 KEY = "7f" * 32
 NONCE = "00112233445566778899aabbccddeeff"
@@ -56,7 +60,19 @@ def test_a_loan_is_attested_at_its_block_and_proven(market36: Market, tmp_path: 
     seen = marginline("verify", *files, "--attester", snapshot.attester.hex(), "--config", path, home=tmp_path)
     assert seen.code == 0, seen.out + seen.err
     assert f"block {snapshot.block.number} (0x{snapshot.block.hash.hex()})" in seen.out
-    assert "prices and thresholds: as yours\n" in seen.out
+    assert "block, prices and thresholds: as yours\n" in seen.out
+
+    market36.anvil.mine(3)
+    bent = signed(replace(snapshot, block=replace(snapshot.block, hash=bytes(32))), bytes.fromhex(KEY), STANDARD)
+    other = tmp_path / "bent.json"
+    other.write_text(json.dumps(render_snapshot(bent)))
+    lied = replace(openings, snapshot=digest(bent))
+    proof = prove(bent, lied, Mode.SURPLUS_ONLY, 11_000, bytes.fromhex(NONCE), bent.taken_at_s)
+    (tmp_path / "p2.json").write_text(json.dumps(render_proof(proof)))
+    files = ("--snapshot", other, "--proof", tmp_path / "p2.json", "--nonce", NONCE)
+    seen = marginline("verify", *files, "--attester", bent.attester.hex(), "--config", path, home=tmp_path)
+    assert seen.code == 5, seen.err
+    assert f"block {snapshot.block.number} of chain {snapshot.block.chain_id} has another hash" in seen.out
 
 
 def test_two_accounts_of_one_block_are_summed(market36: Market, tmp_path: Path) -> None:

@@ -291,6 +291,12 @@ def test_no_file_is_ever_overwritten(shown: Path) -> None:
     assert {path.name: path.read_bytes() for path in shown.glob("*.json")} == before
 
 
+def test_a_file_in_no_folder_is_refused_before_anything_is_read(shown: Path) -> None:
+    done = prove(shown, proof="none/p.json")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no folder" in done.err
+
+
 @pytest.mark.parametrize(
     ("floor", "nonce", "words"),
     [

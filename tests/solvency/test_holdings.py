@@ -13,9 +13,9 @@ from engine.record import record
 from marginline.solvency.attesting import Read, attest
 from marginline.solvency.comparing import compare
 from marginline.solvency.holdings import Wanted, amounts, asset_list, holdings
-from marginline.solvency.statement import FLOORS, STANDARD, ListedAsset
+from marginline.solvency.statement import FLOORS, STANDARD, Block, ListedAsset, Snapshot
 from providers.errors import ConfigError
-from tests.solvency.cases import ETH, SEED, USDC, drawing
+from tests.solvency.cases import ETH, SEED, USDC, drawing, unsigned
 
 D = Decimal
 
@@ -146,6 +146,10 @@ def test_accounts_in_different_currencies_are_not_summed() -> None:
         holdings([one, two], {})
 
 
+def stating(*assets: ListedAsset) -> Snapshot:
+    return replace(unsigned((), (), assets), block=None)
+
+
 def known(price: str, round_id: int | None = None, share: str | None = None) -> Read:
     accounts = () if share is None else (loan({"ETH": ("1", share)}, {}),)
     return Read(accounts, {"ETH": AssetPrice(OraclePrice(D(price), round_id=round_id))}, 1, None)
@@ -168,7 +172,7 @@ def known(price: str, round_id: int | None = None, share: str | None = None) -> 
     ],
 )
 def test_stated_figures_are_held_against_known_ones(own: Read, tolerance: str, differs: str) -> None:
-    found = compare([ETH, USDC], own, D(tolerance))
+    found = compare(stating(ETH, USDC), own, D(tolerance))
     assert len(found.differs) == (1 if differs else 0)
     assert all(differs in reason for reason in found.differs)
     assert "price of USDC" in found.unchecked
@@ -176,6 +180,15 @@ def test_stated_figures_are_held_against_known_ones(own: Read, tolerance: str, d
 
 
 def test_a_price_cut_to_the_statement_fits_the_price_it_was_cut_from() -> None:
-    entry = ListedAsset("ETH", 10, 0, 250_012_345_678, 250_012_345_679)
-    assert compare([entry], known("2500.123456785"), D(0)).differs == ()
-    assert compare([entry], known("2500.123456795"), D(0)).differs != ()
+    entry = stating(ListedAsset("ETH", 10, 0, 250_012_345_678, 250_012_345_679))
+    assert compare(entry, known("2500.123456785"), D(0)).differs == ()
+    assert compare(entry, known("2500.123456795"), D(0)).differs != ()
+
+
+def test_a_stated_block_is_held_against_the_known_one() -> None:
+    stated = replace(stating(ETH), block=Block(1, 5, b"a" * 32))
+    own = known("2500.12345678", None, "0.83")
+    assert "hash of block 5" in compare(stated, own, D(0)).unchecked
+    assert compare(stated, replace(own, block=stated.block), D(0)).differs == ()
+    other = replace(own, block=Block(1, 5, b"b" * 32))
+    assert compare(stated, other, D(0)).differs == ("block 5 of chain 1 has another hash",)
