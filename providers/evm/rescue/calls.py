@@ -43,6 +43,7 @@ READ: dict[str, str] = {
     "getReserveData(address)": "35ea6a75",
     "getAssetPrice(address)": "b3596f07",
     "getPool()": "026b1d5f",
+    "getL1FeeUpperBound(uint256)": "f1c7a58b",
 }
 AGGREGATE3_VALUE = "174dea71"
 

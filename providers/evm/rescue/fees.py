@@ -19,6 +19,12 @@ LEAST_BUMP = Decimal("1.125")
 FULL_BLOCK = 0.95
 RECENT = 5
 BLOCKS_TO_LAND = 2
+DATA_FEE_ORACLE = "0x420000000000000000000000000000000000000f"
+"""GasPriceOracle, where OP-stack chains (Optimism, Base) have it: they charge for a transaction's data beside its gas.
+
+`getL1FeeUpperBound(unsigned size)` bounds it (specs.optimism.io, Fjord, predeploys; read 2026-11). An operator fee,
+where an operator takes one, is not in it.
+"""
 
 
 @record

@@ -1,17 +1,18 @@
 """What every part of a rescue stands on: one market, one position's owner, one paying wallet, one chain."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from engine.aave_math import AaveVersion
 from providers.errors import ConfigError, Refused
 from providers.evm.aave_market import NATIVE_OF_CHAIN, AaveMarket, Listed, MarketContracts
+from providers.evm.abi import AbiError, uint
 from providers.evm.address import checked_address
 from providers.evm.address_book import chain_of, market_of
 from providers.evm.multicall import BlockReader
 from providers.evm.rescue.calls import DEPOSIT, call
-from providers.evm.rescue.fees import Fees, observed_block_s, present_fees
+from providers.evm.rescue.fees import DATA_FEE_ORACLE, Fees, observed_block_s, present_fees
 from providers.evm.rescue.permit import PROBES, PermitDomain, parse_domain, probe_calls
 from providers.evm.rpc import Rpc, RpcFault
 from providers.ports import AccountOptions
@@ -55,6 +56,7 @@ class Ground:
         self._permits: Mapping[str, PermitDomain] = {}
         self._wrapped = ""
         self._block_s: Decimal | None = None
+        self._charges_data: bool | None = None
 
     @property
     def is_owner(self) -> bool:
@@ -86,6 +88,23 @@ class Ground:
             else:
                 self._block_s = await observed_block_s(self.rpc, self.venue)
         return await present_fees(self.rpc, self.venue, block_s=self._block_s)
+
+    async def data_fee(self, sizes: Sequence[int]) -> int | None:
+        """Return at most what the data of transactions of such unsigned sizes costs besides gas, in wei.
+
+        0 on a chain that charges for gas alone, `None` where the oracle does not tell; raises `ProviderError`.
+        """
+        if self._charges_data is None:
+            code = (await self.rpc.request([("eth_getCode", [DATA_FEE_ORACLE, "latest"])]))[0]
+            self._charges_data = isinstance(code, str) and len(code) > 2
+        if not self._charges_data or not sizes:
+            return 0
+        asked = [(DATA_FEE_ORACLE, call("getL1FeeUpperBound(uint256)", size)) for size in sizes]
+        answers = (await self.reader.read(asked)).answers
+        try:
+            return sum(uint(answer) for answer in answers if answer is not None) if all(answers) else None
+        except AbiError:
+            return None
 
     @property
     def wrapped(self) -> str:

@@ -28,6 +28,7 @@ from providers.evm.rescue.calls import (
 from providers.evm.rescue.fees import Fees
 from providers.evm.rescue.ground import Ground
 from providers.evm.rescue.permit import nonce_call, parse_nonce, typed_data
+from providers.evm.rescue.signing import unsigned_size
 from providers.evm.rescue.simulate import DryRun, dry_calls, dry_run
 from providers.evm.rpc import RpcFault, quantity
 from providers.rescue_ports import Step
@@ -84,16 +85,23 @@ async def prepare(ground: Ground, option: Option) -> list[Step]:
     fees = await ground.fees()
     run = await _gas(ground, contracts.pool, drafts)
     limits = gas_limits(drafts, run)
-    await _refuse_dear(ground, contracts.oracle, contracts.base_unit, option, _likely_gas(limits) * fees.expected)
     nonce = quantity(
         ground.venue,
         "eth_getTransactionCount",
         (await ground.rpc.request([("eth_getTransactionCount", [ground.wallet, "pending"])]))[0],
     )
-    return [
+    steps = [
         _step(ground, draft, nonce + index, gas, fees)
         for index, (draft, gas) in enumerate(zip(drafts, limits, strict=True))
     ]
+    likely = _likely_gas(limits) * fees.expected + (await data_fee_of(ground, steps) or 0)
+    await _refuse_dear(ground, contracts.oracle, contracts.base_unit, option, likely)
+    return steps
+
+
+async def data_fee_of(ground: Ground, steps: Sequence[Step]) -> int | None:
+    """Return at most what the data of these transactions costs besides gas, in wei; see `Ground.data_fee`."""
+    return await ground.data_fee([unsigned_size(step.payload) for step in steps])
 
 
 async def holdings(ground: Ground, pool: str, listed: Listed) -> Holdings:

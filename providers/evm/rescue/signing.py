@@ -47,6 +47,11 @@ def sign(step: Step, signer: Signer) -> Signed:
     return Signed("0x" + keccak(raw).hex(), "0x" + raw.hex(), _number(payload, "nonce"), sender)
 
 
+def unsigned_size(payload: Mapping[str, object]) -> int:
+    """Return how many bytes the unsigned transaction has: what chains that charge for data charge by."""
+    return len(_envelope(payload, unsigned_fields(payload)))
+
+
 def unsigned_fields(payload: Mapping[str, object]) -> list[Rlp]:
     """Return the fields of an unsigned transaction in the order of its type, as RLP items."""
     to, data = bytes.fromhex(str(payload["to"])[2:]), bytes.fromhex(str(payload["data"])[2:])

@@ -1,6 +1,6 @@
 """What a wallet could do for an account: balances, allowances, reserves' state and fees, from one block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -23,6 +23,8 @@ from providers.evm.rpc import quantity
 RAY = 10**27
 FROZEN_BIT, ACCRUED_WORD = 57, 12
 CALLS_PER_RESERVE = 6
+DATA_SIZES: dict[Means, tuple[int, ...]] = {Means.SUPPLY: (130, 200, 400), Means.REPAY: (130, 200, 270)}
+"""Bytes of the unsigned transactions of a whole rescue, wrapping and approval included."""
 GAS: dict[Means, int] = {Means.SUPPLY: 420_000, Means.REPAY: 400_000, Means.DELEVERAGE: 1_200_000}
 """Gas of a whole rescue, wrapping and approval included, above what v3.0 to v3.6 take; limits are simulated."""
 
@@ -60,6 +62,7 @@ async def standing(ground: Ground, account: str, clock_ns: int) -> Standing:
     """Return funds, facilities, fees and problems of one block, read at `clock_ns`; raises `ProviderError`."""
     contracts = await ground.contracts()
     fees = await ground.fees()
+    data_fees = {means: await ground.data_fee(sizes) for means, sizes in DATA_SIZES.items()}
     reserves = list(contracts.reserves.values())
     calls = [(MULTICALL3, call("getEthBalance(address)", ground.wallet))]
     for one in reserves:
@@ -79,7 +82,7 @@ async def standing(ground: Ground, account: str, clock_ns: int) -> Standing:
         read_at_ns=clock_ns,
         facilities=tuple(facility for one in found for facility in _facilities(ground, contracts, got.user, one)),
         funds=tuple(_all_funds(ground, got.user, found, native_wei)),
-        tariffs=_tariffs(fees, None if price is None else tokens(price, 0) / contracts.base_unit),
+        tariffs=_tariffs(fees, data_fees, None if price is None else tokens(price, 0) / contracts.base_unit),
         gas_balance=tokens(native_wei, 18),
         signer=ground.wallet if ground.can_sign else "",
         block_number=got.block,
@@ -206,13 +209,21 @@ def _all_funds(ground: Ground, user: AaveUser, found: Sequence[ReserveFunds], na
     return sorted(funds, key=lambda one: one.is_native)
 
 
-def _tariffs(fees: Fees, native_price: Decimal | None) -> dict[Means, Tariff]:
-    """Return what each means costs: likely in money, at most in gas coin; steps land one block after another."""
+def _tariffs(fees: Fees, data_fees: Mapping[Means, int | None], native_price: Decimal | None) -> dict[Means, Tariff]:
+    """Return what each means costs: likely in money, at most in gas coin; steps land one block after another.
+
+    Where data is charged for, twice its fee of now must be there; a fee for data that nobody tells makes the cost
+    unknown.
+    """
     landing = fees.time_to_land_s
     tariffs = {}
     for means, gas in GAS.items():
-        cost = None if native_price is None else tokens(gas * fees.expected, 18) * native_price
-        tariffs[means] = Tariff(cost, None if landing is None else 2 * landing, tokens(gas * fees.max_fee, 18))
+        data_fee = data_fees.get(means, 0)
+        cost = None
+        if native_price is not None and data_fee is not None:
+            cost = tokens(gas * fees.expected + data_fee, 18) * native_price
+        needed = gas * fees.max_fee + 2 * (data_fee or 0)
+        tariffs[means] = Tariff(cost, None if landing is None else 2 * landing, tokens(needed, 18))
     return tariffs
 
 

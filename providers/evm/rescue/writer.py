@@ -84,9 +84,12 @@ class AaveRescue:
         return (await self._ran((step,), LAST_BLOCK)).refused
 
     async def fee_usd(self, step: Step) -> Decimal | None:
-        """Return what the step's gas costs at most, in the market's currency; `None` where the coin has no price."""
+        """Return what the step's gas and data cost at most, in the market's currency; `None` where no price tells."""
         contracts = await self._ground.contracts()
-        wei = int(str(step.payload["gas"]), 16) * _offered(step)
+        data_fee = await prepare.data_fee_of(self._ground, (step,))
+        if data_fee is None:
+            return None
+        wei = int(str(step.payload["gas"]), 16) * _offered(step) + data_fee
         return await prepare.native_usd(self._ground, contracts.oracle, contracts.base_unit, wei)
 
     async def _verified(
@@ -121,9 +124,11 @@ class AaveRescue:
             if reason:
                 return f"{step.title}: {reason}"
         reason = nonce_objection(steps, quantity(ground.venue, "eth_getTransactionCount", nonce))
-        return reason or _gas_objection(
-            steps, await ground.fees(), quantity(ground.venue, "eth_getBalance", balance), ground.native
-        )
+        if reason:
+            return reason
+        data_fee = await prepare.data_fee_of(ground, steps) or 0
+        has = quantity(ground.venue, "eth_getBalance", balance)
+        return _gas_objection(steps, await ground.fees(), data_fee, has, ground.native)
 
     async def simulate(self, account: Account, steps: Sequence[Step]) -> Simulation:
         """Return what all steps together would do now, without a signature.
@@ -225,8 +230,8 @@ def _offered(step: Step) -> int:
     return int(str(step.payload.get("maxFeePerGas", step.payload.get("gasPrice"))), 16)
 
 
-def _gas_objection(steps: Sequence[Step], fees: Fees, balance_wei: int, native: str) -> str:
-    needed = 0
+def _gas_objection(steps: Sequence[Step], fees: Fees, data_fee_wei: int, balance_wei: int, native: str) -> str:
+    needed = data_fee_wei
     for step in steps:
         payload = step.payload
         offered = _offered(step)
