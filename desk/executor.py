@@ -13,10 +13,11 @@ from desk.arming import Armed, Armoury, why_not_armed
 from desk.books import Books
 from desk.carry import Diary, Patience, carry_steps, follow, look_again
 from desk.entries import EntryKind
-from desk.intents import intent_facts, plan_id, target_said
+from desk.intents import intent_facts, plan_id, proposed_action
 from desk.journal import Journal
 from desk.limits import Limits, too_old
-from desk.preflight import Prices, Ready, Seen, answered, look, proven
+from desk.preflight import Prices, Ready, Seen, proven
+from desk.readings import Readings
 from desk.reconcile import abandon, reconcile, why_not_abandoned
 from desk.speedup import Faster, faster, overtake, replacer_of
 from engine.plan_checks import Caps
@@ -29,7 +30,6 @@ log = logging.getLogger("marginline.desk")
 
 T = TypeVar("T")
 _SHOWN = 20
-_LOOKS = 4
 
 
 class Executor:
@@ -73,6 +73,7 @@ class Executor:
         self._reconciled = False
         self._holders = 0
         self._books = Books(journal, limits, clock)
+        self._readings = Readings(clock, prices, self._patience, lambda reading: self.on_reading(reading))
         self._expiry: asyncio.TimerHandle | None = None
         self._deciding = asyncio.Lock()
 
@@ -174,7 +175,7 @@ class Executor:
             with self._claimed(plan.account):
                 self._check_armed(plan.account)
                 with self._right_to_send():
-                    proposed = self._proposed(plan, option, actor)
+                    proposed = proposed_action(plan, option, actor, self._clock())
                     show(proposed)
                     ready = await self._may_begin(plan, option)
                     diary = await self._begin(plan, proposed, ready, show)
@@ -270,7 +271,7 @@ class Executor:
         writer = configured(self._writers, plan.account)
         if source is None or writer is None:
             raise Refusal(f"{plan.account}: nothing is configured that could carry out a rescue")
-        seen = await self._read_now(source, plan)
+        seen = await self._readings.now(source, plan)
         if option.blockers:
             raise Refusal("; ".join(option.blockers))
         await self._books.check_caps(plan.account, option)
@@ -281,17 +282,6 @@ class Executor:
             raise Refusal(old)
         return ready
 
-    async def _read_now(self, source: PositionSource, plan: Plan) -> Seen:
-        """Return the account as of now; a node that is a block behind the plan's is asked a few times."""
-        for _ in range(_LOOKS):
-            seen = await answered("reading the account", look(source, plan.account, self._prices, self._clock()))
-            self.on_reading(seen.reading)
-            block = seen.reading.block_number
-            if block is None or plan.block_number is None or block >= plan.block_number:
-                break
-            await asyncio.sleep(self._patience.look_every_s)
-        return seen
-
     def _check_armed(self, account: str) -> None:
         box = configured(self._signers, account)
         if box is None:
@@ -300,21 +290,6 @@ class Executor:
         if why:
             locked = self._armoury.locked.get(box.name, "") if self._armoury.armed is not None else ""
             raise Refusal(f"{why}: {locked}" if locked else why)
-
-    def _proposed(self, plan: Plan, option: Option, actor: str) -> ActionState:
-        return ActionState(
-            id=plan_id(plan),
-            account=plan.account,
-            means=option.means.value,
-            asset=option.asset,
-            amount=option.amount,
-            source=option.source,
-            started_at_ns=self._clock(),
-            actor=actor,
-            value_usd=option.value_usd,
-            health_before=plan.health_before,
-            target=target_said(plan),
-        )
 
     async def _begin(
         self, plan: Plan, proposed: ActionState, ready: Ready, show: Callable[[ActionState], None]
@@ -369,7 +344,7 @@ class Executor:
         action = diary.action
         writer = configured(self._writers, action.account)
         try:
-            seen = await self._read_later(action.account, before)
+            seen = await self._readings.later(self._source(action.account), action.account, before)
             if writer is not None and await look_again(diary, writer, self._patience):
                 fates = [step.fate for step in diary.action.steps]
                 if StepFate.UNKNOWN in fates:
@@ -377,7 +352,7 @@ class Executor:
                 if StepFate.REJECTED in fates:
                     gone = diary.action.steps[fates.index(StepFate.REJECTED)]
                     return await diary.finish(Stage.REJECTED, f"{gone.title}: {gone.evidence}")
-                seen = await self._read_later(action.account, None)
+                seen = await self._readings.later(self._source(action.account), action.account, None)
         except (AppError, TimeoutError) as error:
             said = "in time" if isinstance(error, TimeoutError) else f"again: {error}"
             return await diary.finish(Stage.CONFIRMED, f"landed; the account could not be read {said}")
@@ -386,20 +361,11 @@ class Executor:
         said = "nothing is owed" if seen.health is None else f"health {seen.health:.4f}"
         return await diary.finish(Stage.CONFIRMED, f"landed: {said}, {wanted}", was, seen.health)
 
-    async def _read_later(self, account: str, before: Seen | None) -> Seen:
-        """Return the account as of a later block than before, where there are blocks; a lagging node gets its time."""
+    def _source(self, account: str) -> PositionSource:
         source = configured(self._sources, account)
         if source is None:
             raise Refusal("its source is not configured")
-        old_block = None if before is None else before.reading.block_number
-        async with asyncio.timeout(self._patience.answer_s):
-            while True:
-                seen = await look(source, account, self._prices, self._clock())
-                self.on_reading(seen.reading)
-                block = seen.reading.block_number
-                if old_block is None or block is None or block > old_block:
-                    return seen
-                await asyncio.sleep(self._patience.look_every_s)
+        return source
 
     async def _reconcile(
         self, action: ActionState, show: Callable[[ActionState], None] = lambda _: None

@@ -5,7 +5,7 @@ import hashlib
 from desk.actions import ActionState
 from desk.entries import canonical
 from desk.preflight import Ready
-from engine.rescue import Plan
+from engine.rescue import Option, Plan
 
 
 def plan_id(plan: Plan) -> str:
@@ -42,3 +42,20 @@ def intent_facts(action: ActionState, ready: Ready) -> dict[str, object]:
             for step in ready.steps
         ],
     }
+
+
+def proposed_action(plan: Plan, option: Option, actor: str, now_ns: int) -> ActionState:
+    """Return what an option of a plan would be as an action, before anything of it was checked."""
+    return ActionState(
+        id=plan_id(plan),
+        account=plan.account,
+        means=option.means.value,
+        asset=option.asset,
+        amount=option.amount,
+        source=option.source,
+        started_at_ns=now_ns,
+        actor=actor,
+        value_usd=option.value_usd,
+        health_before=plan.health_before,
+        target=target_said(plan),
+    )
