@@ -76,6 +76,11 @@ class Books:
                 return left
         raise Refusal(f"no open action {action}")
 
+    async def signed_last_ns(self, action: ActionState) -> int:
+        """Return when anything of an action was signed last, or when it began; raises `Refusal`."""
+        entries = await self.ask(lambda: self._journal.entries_of(action.id))
+        return max((entry.at_ns for entry in entries if entry.kind == EntryKind.SIGNED), default=action.started_at_ns)
+
     async def caps(self, account: str) -> Caps:
         """Return what the caps still leave to one action for `account`; raises `Refusal`."""
         since_ns = self._clock() - DAY_NS

@@ -154,7 +154,7 @@ class Executor:
         else:
             raise Refusal(f"no open action {action_id}")
         if action.is_open:
-            why = why_not_abandoned(action, self._clock())
+            why = why_not_abandoned(action, await self._books.signed_last_ns(action), self._clock())
             if why:
                 raise Refusal(why)
             try:

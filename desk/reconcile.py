@@ -41,11 +41,11 @@ async def reconcile(diary: Diary, writer: CollateralWriter | None, answer_s: flo
     return await diary.finish(Stage.UNSENT, "nothing was signed, so nothing was sent")
 
 
-def why_not_abandoned(action: ActionState, now_ns: int) -> str:
-    """Return why an action may not be closed by hand now, or ""."""
+def why_not_abandoned(action: ActionState, signed_ns: int, now_ns: int) -> str:
+    """Return why an action may not be closed by hand now, or ""; `signed_ns` is when it last signed something."""
     if action.stage is not Stage.UNKNOWN:
         return f"action {action.id} is {action.stage}, not unknown"
-    left_ns = action.started_at_ns + ABANDON_AFTER_NS - now_ns
+    left_ns = signed_ns + ABANDON_AFTER_NS - now_ns
     if left_ns > 0:
         return f"it may still land: look again in {left_ns // 1_000_000_000 + 1} s"
     return ""

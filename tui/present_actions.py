@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from desk.speedup import Faster
 
 NEXT_STEP = "do not send again; r reconciles by reading chain or venue"
-FASTER_STEP = "f sends the same again at a higher fee, under the same nonce: one of the two lands"
+FASTER_STEP = "f sends it again under its nonce at a higher fee: one of the two lands"
 _FATES = {
     StepFate.WAITING: ("waiting", Tone.FAINT),
     StepFate.SIGNED: ("signed", Tone.WATCH),

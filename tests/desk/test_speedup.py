@@ -399,6 +399,26 @@ def test_a_second_speed_up_raises_what_was_signed_last(bench: Bench) -> None:
     asyncio.run(work())
 
 
+def test_what_was_sent_again_a_moment_ago_is_not_closed_by_hand(bench: Bench) -> None:
+    """The ten minutes count from what was sent last, not from when the action began."""
+
+    async def work() -> None:
+        action = await bench.stuck()
+        bench.chain.clock.advance(599)
+        await bench.executor.aclose()
+        bench.started(SHORT)
+        await bench.executor.arm({}, actor="test")
+        await bench.sped_up(action)
+        bench.chain.clock.advance(2)
+        with pytest.raises(Refusal, match="may still land: look again in 599 s"):
+            await bench.executor.abandon(action.id, actor="test", reason="impatient")
+        bench.chain.clock.advance(599)
+        closed = await bench.executor.abandon(action.id, actor="test", reason="enough")
+        assert closed.stage is Stage.ABANDONED
+
+    asyncio.run(work())
+
+
 def test_two_at_once_send_one(bench: Bench) -> None:
     async def work() -> None:
         offer = await bench.executor.faster((await bench.stuck()).id)

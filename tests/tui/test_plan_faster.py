@@ -28,7 +28,7 @@ def test_an_unknown_outcome_is_sped_up_where_it_is_shown() -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk, rescue: HandRescue) -> None:
         await pilot.press("t", "enter")
         shown = await until(app, pilot, "OUTCOME UNKNOWN")
-        assert "f sends the same again at a higher fee" in shown
+        assert "f sends it again under its nonce at a higher fee" in shown
         await pilot.press("f")
         shown = await until(app, pilot, OFFER)
         assert "one of the two lands at most" in shown

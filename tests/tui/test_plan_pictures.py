@@ -64,6 +64,8 @@ CASES: dict[str, tuple[Callable[[], HandRescue], tuple[int, int], tuple[str, ...
     "progress-120x40": (under_way, (120, 40), ("t", "enter"), READY, PLAIN),
     "unknown-80x24": (unknown, (80, 24), ("t", "enter"), READY, PLAIN),
     "unknown-120x40": (unknown, (120, 40), ("t", "enter"), READY, PLAIN),
+    "faster-80x24": (unknown, (80, 24), ("t", "enter", "f"), READY, PLAIN),
+    "faster-120x40": (unknown, (120, 40), ("t", "enter", "f"), READY, PLAIN),
     "unknown-main-120x40": (armed, (120, 40), (), replace(READY, actions=(UNKNOWN,)), PLAIN),
     "history-80x24": (remembered, (80, 24), ("6",), READY, PLAIN),
     "history-120x40": (remembered, (120, 40), ("6",), READY, PLAIN),
