@@ -94,12 +94,13 @@ def _with_tiers(
             notional = size * prices[asset]
             floors = [float(tier.notional_floor) for tier in curve.tiers]
             tier = curve.tiers[max(0, int(np.searchsorted(floors, notional, side="right")) - 1)]
-            owed = size * (float(tier.maintenance_rate) + float(curve.fee_rate))
+            multiple = float(curve.multiple)
+            owed = size * (float(tier.maintenance_rate) + float(curve.fee_rate)) * multiple
             if asset in moved:
                 moved[asset] -= owed
             else:
                 fixed -= owed * prices[asset]
-            fixed += float(tier.deduction)
+            fixed += float(tier.deduction) * multiple
     return Ratio(moved, fixed, unknown)
 
 
@@ -127,12 +128,22 @@ def _margin(
     years = hours / YEAR_H
     solvency = solvency_of(account)
     units = {each.asset: float(each.weight - each.owed) for each in solvency.exposures}
-    fixed = float(solvency.fixed)
+    fixed = float(solvency.rest)
     unknown: list[str] = []
+    for debt in account.debt if account.kind is Kind.PERP else ():
+        if debt.amount and debt.borrow_rate is None:
+            unknown.append(f"borrow rate of {debt.asset}")
+        more = float(debt.amount) * math.expm1(float(debt.borrow_rate or 0) * years)
+        if debt.asset in units:
+            units[debt.asset] -= more
+        else:
+            fixed -= more
     for position in account.positions:
         if not position.quantity or (account.kind is Kind.BROKER and position.quantity > 0):
             continue
         value = float(position.quantity) * prices[position.asset]
+        if position.inverse and position.entry_price is not None:
+            value = float(position.quantity * position.entry_price)
         if position.funding_rate is None:
             fee = "funding rate" if account.kind is Kind.PERP else "borrow fee"
             unknown.append(f"{fee} of {position.asset}")
