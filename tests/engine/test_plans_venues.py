@@ -275,8 +275,9 @@ def test_pulling_what_is_planned_reaches_the_target_and_a_unit_less_does_not(
     assert before is not None
     health = (before * percent / 100).quantize(d("0.001"))
     target = Target(distance=d(percent) / 1_000) if by_distance else Target(health=health)
+    options = plan(account, {}, {}, target, None, NOW).options
     with localcontext(prec=60):
-        for option in plan(account, {}, {}, target, None, NOW).options:
+        for option in options:
             assert option.facility is not None
             step = d(1).scaleb(-option.facility.decimals)
             assert misses(account, option, option.amount, known, target) <= d("1e-15")
