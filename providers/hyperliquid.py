@@ -36,7 +36,7 @@ INFO = ProviderInfo(
         "unified and portfolio margin",
         "margin of open orders",
     ),
-    rescues=("add-margin",),
+    rescues=("add-margin", "reduce"),
     required=frozenset({"address"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket, else poll 5 s",

@@ -51,12 +51,23 @@ def transfer_fate(facts: Mapping[str, str], transfers: Sequence[Transfer], purse
     Two minutes of the venue's own time without it count as rejected. Raises as `margin_fate` does.
     """
     usd, nonce_ms = Decimal(facts["usd"]), int(facts["nonce"])
+    source, destination = facts.get("from", "spot"), facts.get("to", "")
     for transfer in transfers:
+        if (transfer.source, transfer.destination) != (source, destination):
+            continue
         if transfer.nonce == nonce_ms or (transfer.nonce is None and transfer.usd == usd):
-            return Found(Fate.CONFIRMED, f"ledger: {plain(transfer.usd)} USDC from spot to perp, {transfer.hash}")
+            return Found(
+                Fate.CONFIRMED,
+                f"ledger: {plain(transfer.usd)} USDC from {place(source)} to {place(destination)}, {transfer.hash}",
+            )
     if purse.time_ms is not None and purse.time_ms > nonce_ms + _SETTLED_MS:
         return Found(Fate.REJECTED, "the venue's ledger does not have it two minutes later")
     return Found(Fate.PENDING, "not in the venue's ledger yet")
+
+
+def place(dex: str) -> str:
+    """Return what people call a dex: "spot", "perp" for the main one, "dex xyz" for another."""
+    return {"": "perp", "spot": "spot"}.get(dex, f"dex {dex}")
 
 
 def plain(value: Decimal) -> str:

@@ -1,20 +1,22 @@
-"""Rescues on Hyperliquid: margin for one isolated position, and USDC from spot to perp for the cross account.
+"""Rescues on Hyperliquid: margin for one isolated position, USDC from spot or another dex, and reduce-only orders.
 
-Wire: hyperliquid.gitbook.io, "Exchange endpoint" (read 2026-11): `updateIsolatedMargin`, an L1 action that an API
-wallet may sign, and `usdClassTransfer`, which only the account's own key may. Every error comes with HTTP 200. The
-venue has no dry run, so a simulation is a fresh reading and arithmetic. What became of an action is read from what it
-changes: the cash of the position, the ledger of transfers. There is no gas and no fee.
+Wire: hyperliquid.gitbook.io, "Exchange endpoint" (read 2026-11): `updateIsolatedMargin` and `order`, L1 actions that an
+API wallet may sign; `usdClassTransfer` and `sendAsset`, which only the account's own key may. Every error comes with
+HTTP 200. The venue has no dry run, so a simulation is a fresh reading and arithmetic. What became of an action is read
+from what it changes: the cash of the position, the ledger of transfers, the order by its own id. There is no gas;
+transfers cost nothing.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import msgspec
 
 from engine.accounts import Account
+from engine.plan_effect import with_means
 from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
 from providers.errors import ConfigError, Malformed, RateLimited, Refused, Unreachable
 from providers.http import HttpTransport, shared_budget
@@ -22,52 +24,37 @@ from providers.hyperliquid import MAIN_REST
 from providers.hyperliquid_actions import (
     EXPIRES_MS,
     MARGIN,
+    SEND,
+    SPOT,
     SPOT_TO_PERP,
     UNITS,
     digest_of,
     fault_of,
+    is_user_signed,
     margin_payload,
     ordered_action,
     reference_of,
+    send_payload,
     told,
     transfer_payload,
 )
-from providers.hyperliquid_fate import SKEW_MS, facts_of, margin_fate, plain, transfer_fate
-from providers.hyperliquid_rescue_facts import (
-    Right,
-    Scope,
-    health_of,
-    marked,
-    right_of,
-    scope_of,
-    short,
-    units_of,
-)
-from providers.hyperliquid_rescue_wire import (
-    Purse,
-    Role,
-    check_taken,
-    parse_asset_id,
-    parse_free,
-    parse_purse,
-    parse_role,
-    parse_transfers,
-)
+from providers.hyperliquid_close import ORDER, Close, answered, close_payload, order_fate, order_of, price_fault
+from providers.hyperliquid_fate import SKEW_MS, facts_of, margin_fate, place, plain, transfer_fate
+from providers.hyperliquid_rescue_facts import Right, Scope, health_of, marked, scope_of, short, units_of
+from providers.hyperliquid_rescue_reads import HEAVY, LIGHT, USDC, RescueReads
+from providers.hyperliquid_rescue_wire import check_taken, parse_transfers
 from providers.hyperliquid_signing import signature_json
-from providers.hyperliquid_wire import VENUE, AccountMode, dex_of, parse_mode
+from providers.hyperliquid_wire import VENUE, AccountMode, dex_of
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
 
-_USDC = "USDC"
-_LIGHT, _HEAVY, _ROLE = 2, 20, 60
 _WEIGHT_PER_MINUTE = 1200
-_SPOT, _PERP = "spot", "perp balance"
+_PERP = "perp balance"
 # Blocks come several times a second and an answer means that one took the action: an estimate, not a promise.
 _TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(1), gas_asset_needed=None)
-# What changes only by the user's own doing is not asked for at every step.
-_ROLE_S, _MODE_S, _LOOKS = 600.0, 30.0, 10
+_SHARED = (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
+_LOOKS = 10
 _ZERO = Decimal(0)
-_EXACT = Context(prec=60)
 
 
 def make(
@@ -101,10 +88,9 @@ class HyperliquidRescue:
         self._wallet, self._clock = (wallet_address or "").lower(), clock
         budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
         self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
+        self._reads = RescueReads(self._http, self._user, self._wallet)
         self._last_nonce = 0
-        self._mode_read: tuple[float, AccountMode] | None = None
-        self._roles: dict[str, tuple[float, Role]] = {}
-        self._taken: set[str] = set()
+        self._taken: dict[str, Found | None] = {}
         self._looked: dict[int, tuple[int, Found | None]] = {}
 
     @property
@@ -117,62 +103,74 @@ class HyperliquidRescue:
         await self._http.aclose()
 
     async def standing(self, account: Account) -> Standing:
-        """Return spot USDC, what the perp side can spare, and who may sign; raises `ProviderError`."""
-        scope = self._scope(account)
-        mode, purse, spot, right = await asyncio.gather(self._mode(), self._purse(scope), self._spot(), self._right())
-        shares = mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
-        refused = right.nothing
-        funds = []
-        if not scope.coin:
-            funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
-            if shares:
-                refused = refused or "unified account: spot USDC backs the positions already"
-            elif scope.dex:
-                refused = refused or f"margin of dex {scope.dex} is moved at the venue, not from here"
-            refused = refused or right.no_transfer
-        else:
-            if shares:
-                funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
-            elif purse.withdrawable is not None:
-                funds.append(Funds(_USDC, max(purse.withdrawable, _ZERO), _PERP, owner=self._user))
-            if not shares and not scope.dex and not right.no_transfer and spot:
-                funds.append(Funds(_USDC, spot, _SPOT, owner=self._user))
-            if purse.stake(scope.coin) is None:
-                refused = refused or f"there is no position in {scope.coin} any more"
-        facility = Facility(
-            _USDC, frozenset({Means.ADD_MARGIN}), token=_USDC, decimals=UNITS, refused=refused, price=Decimal(1)
+        """Return USDC on spot and on every dex, what can be closed, and who may sign; raises `ProviderError`."""
+        scope, reads = self._scope(account), self._reads
+        mode, purse, spot, right = await asyncio.gather(
+            reads.mode(), reads.purse(scope.dex), reads.spot(), reads.right()
         )
+        refused, funds = right.nothing, list[Funds]()
+        if scope.coin and purse.stake(scope.coin) is None:
+            refused = refused or f"there is no position in {scope.coin} any more"
+        if mode in _SHARED:
+            funds.append(Funds(USDC, spot, SPOT, owner=self._user))
+            if not scope.coin:
+                refused = refused or "unified account: spot USDC backs the positions already"
+        elif scope.dex and not (await reads.rules(scope.dex)).is_usdc:
+            refused = refused or f"the collateral of dex {scope.dex} is {account.quote}: it is moved at the venue"
+        else:
+            if scope.coin and purse.withdrawable is not None:
+                funds.append(Funds(USDC, max(purse.withdrawable, _ZERO), _PERP, owner=self._user))
+            if not scope.coin:
+                refused = refused or right.no_transfer
+            if not right.no_transfer and not right.nothing:
+                funds += [Funds(USDC, spot, SPOT, owner=self._user)] if spot or not scope.coin else []
+                elsewhere = await reads.other_purses(scope.dex)
+                funds += [Funds(USDC, free, place(dex), owner=self._user) for dex, free in elsewhere]
+            elif not scope.coin:
+                funds.append(Funds(USDC, spot, SPOT, owner=self._user))
+        add = Facility(
+            USDC, frozenset({Means.ADD_MARGIN}), token=USDC, decimals=UNITS, refused=refused, price=Decimal(1)
+        )
+        lots = await reads.size_decimals(account)
+        closes = [
+            Facility(coin, frozenset({Means.REDUCE}), token=coin, decimals=decimals, refused=right.nothing)
+            for coin, decimals in lots.items()
+        ]
         return Standing(
             account.name,
             self._clock(),
-            facilities=(facility,),
+            facilities=(add, *closes),
             funds=tuple(funds),
-            tariffs={Means.ADD_MARGIN: _TARIFF},
+            tariffs={Means.ADD_MARGIN: _TARIFF, Means.REDUCE: _TARIFF},
             signer=self._wallet,
             problems=(right.nothing,) if right.nothing and self._wallet else (),
         )
 
     async def prepare(self, account: Account, option: Option) -> Sequence[Step]:
-        """Return one action, or two when an isolated position is fed from spot; raises `ProviderError`."""
-        if option.means is not Means.ADD_MARGIN or option.asset != _USDC:
-            raise Refused(VENUE, f"{option.means} of {option.asset} is not sent from here; USDC as add-margin is")
-        units = units_of(option)
-        scope, right = self._scope(account), await self._right()
+        """Return one action, or two when an isolated position is fed from elsewhere; raises `ProviderError`."""
+        scope, right = self._scope(account), await self._reads.right()
         if right.nothing:
             raise Refused(VENUE, right.nothing)
+        if option.means is Means.REDUCE:
+            return [await self._close(account, option, right)]
+        if option.means is not Means.ADD_MARGIN or option.asset != USDC:
+            raise Refused(VENUE, f"{option.means} of {option.asset} is not sent from here; USDC as add-margin is")
+        units = units_of(option)
         source = option.funds.source if option.funds is not None else ""
-        mode = await self._mode()
-        is_standard = mode not in (AccountMode.UNIFIED, AccountMode.PORTFOLIO)
         steps = []
-        if not scope.coin or (source == _SPOT and is_standard and not scope.dex):
-            steps.append(self._transfer(units, right))
+        if await self._reads.mode() not in _SHARED:
+            came_from = _dex_named(source, scope.dex) if source else scope.dex if scope.coin else SPOT
+            if came_from != scope.dex:
+                steps.append(await self._move(came_from, scope.dex, units, right))
+        elif not scope.coin:
+            raise Refused(VENUE, "unified account: spot USDC backs the positions already")
         if scope.coin:
             steps.append(await self._margin(scope, units, right))
         return steps
 
     async def verify(self, account: Account, steps: Sequence[Step]) -> str:
-        """Return "" when every step is one of our two actions, on this account, network and coin, and still in time."""
-        scope, right = self._scope(account), await self._right()
+        """Return "" when every step is one of our actions, on this account, network and coin, and still in time."""
+        scope, right = self._scope(account), await self._reads.right()
         if right.nothing:
             return right.nothing
         if not steps:
@@ -180,46 +178,75 @@ class HyperliquidRescue:
         for step in steps:
             payload = step.payload
             fault = fault_of(payload, self._user, right.vault, self._clock() // 1_000_000, is_mainnet=self._is_mainnet)
-            if fault:
-                return fault
-            if told(payload, "type") == MARGIN:
-                if payload.get("coin") != scope.coin:
-                    return f"the action is for {payload.get('coin')}, the account is {scope.coin or 'cross'}"
-                if told(payload, "asset") != await self._asset_id(scope):
-                    return f"asset id {told(payload, 'asset')} is not {scope.coin} any more"
-            elif right.no_transfer:
-                return right.no_transfer
+            fault = fault or await self._misfit(account, scope, payload)
+            if fault or (is_user_signed(payload) and right.no_transfer):
+                return fault or right.no_transfer
+        return ""
+
+    async def _misfit(self, account: Account, scope: Scope, payload: Mapping[str, object]) -> str:
+        """Return why an action that is sound in itself does not fit this account, "" when it does."""
+        kind, coin = told(payload, "type"), str(payload.get("coin", ""))
+        if kind in (SEND, SPOT_TO_PERP):
+            if str(payload.get("destination", "")) != scope.dex:
+                return f"the action feeds {place(str(payload.get('destination', '')))}, not {place(scope.dex)}"
+            if kind == SEND and payload.get("token") != await self._reads.usdc_token():
+                return "the action moves another token than the venue's USDC"
+            return ""
+        if kind == MARGIN and coin != scope.coin:
+            return f"the action is for {coin}, the account is {scope.coin or 'cross'}"
+        if kind == ORDER and coin not in {held.asset for held in account.positions}:
+            return f"the order is for {coin}, which {account.name} does not hold"
+        number = told(payload, "asset") if kind == MARGIN else order_of(payload)["a"]
+        if number != await self._reads.asset_id(coin):
+            return f"asset id {number} is not {coin} any more"
+        if kind == ORDER:
+            stake = (await self._reads.purse(dex_of(coin))).stake(coin)
+            if stake is None or stake.size != Decimal(str(payload["held"])):
+                return f"the position in {coin} changed; prepare it again"
+            return price_fault(payload, stake.mark_price)
         return ""
 
     async def simulate(self, account: Account, steps: Sequence[Step]) -> Simulation:
-        """Return the health after all steps: the account at the venue's marks of now, plus what is added.
+        """Return the health after all steps: the account at the venue's marks of now, plus what is added or closed.
 
         An account whose positions are not those that the venue shows now is refused: it must be read again.
         """
-        scope = self._scope(account)
-        mode, purse, spot = await asyncio.gather(self._mode(), self._purse(scope), self._spot())
+        scope, reads = self._scope(account), self._reads
+        mode, purse, spot = await asyncio.gather(reads.mode(), reads.purse(scope.dex), reads.spot())
         present = marked(account, purse)
         if present is None:
             return Simulation(None, f"the positions of {account.name} changed; it must be read again")
-        spare = purse.withdrawable or _ZERO
-        if mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
-            spare = spot
-        added = _ZERO
+        own = SPOT if mode in _SHARED else scope.dex
+        free = {SPOT: spot, **({} if own == SPOT else {own: purse.withdrawable or _ZERO})}
         for step in steps:
-            amount = Decimal(int(str(step.payload["units"]))).scaleb(-UNITS)
-            if told(step.payload, "type") == SPOT_TO_PERP:
-                if amount > spot:
-                    return Simulation(None, f"spot has {spot} USDC free, {amount} are needed")
-                spot, spare = spot - amount, spare + amount
-                added += amount if not scope.coin else _ZERO
+            payload = step.payload
+            if told(payload, "type") == ORDER:
+                coin, size = str(payload["coin"]), Decimal(str(payload["closes"]))
+                mark = next((held.mark_price for held in present.positions if held.asset == coin), None)
+                if mark is None:
+                    return Simulation(None, f"no mark price of {coin}")
+                try:
+                    present = with_means(present, Means.REDUCE, coin, size, mark)
+                except ValueError as error:
+                    return Simulation(None, str(error))
                 continue
-            stake = purse.stake(scope.coin)
-            if stake is None or not stake.is_isolated:
-                return Simulation(None, f"there is no isolated position in {scope.coin} any more")
-            if amount > spare:
-                return Simulation(None, f"{spare} USDC can be spared, {amount} are needed")
-            spare, added = spare - amount, added + amount
-        return Simulation(health_of(replace(present, balance=present.balance + added)))
+            amount = Decimal(int(str(payload["units"]))).scaleb(-UNITS)
+            is_margin = told(payload, "type") == MARGIN
+            source = own if is_margin else str(payload.get("source", SPOT))
+            if source not in free:
+                free[source] = (await reads.purse(source)).withdrawable or _ZERO
+            if amount > free[source]:
+                return Simulation(None, f"{place(source)} has {free[source]} USDC to spare, {amount} are needed")
+            free[source] -= amount
+            if is_margin:
+                stake = purse.stake(scope.coin)
+                if stake is None or not stake.is_isolated:
+                    return Simulation(None, f"there is no isolated position in {scope.coin} any more")
+            elif scope.coin:
+                free[scope.dex] = free.get(scope.dex, _ZERO) + amount
+                continue
+            present = replace(present, balance=present.balance + amount)
+        return Simulation(health_of(present))
 
     def sign(self, step: Step, signer: Signer) -> Signed:
         """Return the signed request; raises `Refused` for an action that is not ours, `Unauthorised` when locked."""
@@ -246,16 +273,21 @@ class HyperliquidRescue:
         except Malformed as error:
             raise Unreachable(VENUE, f"the action may have been taken: {error.detail}") from error
         check_taken(raw)
-        self._taken.add(signed.reference)
+        facts = facts_of(signed.reference)
+        self._taken[signed.reference] = answered(raw, facts["coin"]) if signed.reference.startswith(ORDER) else None
 
     async def find(self, signed_reference: str, nonce: int | None, owner: str) -> Found:
         """Return what became of an action, read from what it would have changed; raises `ProviderError`."""
         facts, owner = facts_of(signed_reference), owner or self._user
+        answer = self._taken.get(signed_reference)
+        if answer is not None and answer.fate is Fate.CONFIRMED:
+            return answer
         try:
             nonce_ms = int(facts["nonce"])
+            if signed_reference.startswith(ORDER):
+                return await self._find_order(facts, owner)
             if signed_reference.startswith(MARGIN):
-                coin = facts["coin"]
-                found = margin_fate(facts, await self._purse(Scope(dex_of(coin), coin), owner))
+                found = margin_fate(facts, await self._reads.purse(dex_of(facts["coin"]), owner))
             else:
                 found = await self._find_transfer(facts, nonce_ms, owner)
         except (KeyError, ValueError, ArithmeticError) as error:
@@ -266,26 +298,37 @@ class HyperliquidRescue:
             return found
         return Found(Fate.CONFIRMED, "the venue said ok")
 
+    async def _find_order(self, facts: Mapping[str, str], owner: str) -> Found:
+        """Look for the order first and read the position after it, so that a fill in between is not missed."""
+        raw = await self._reads.ask("orderStatus", LIGHT, user=owner, oid=facts["cloid"])
+        return order_fate(facts, raw, await self._reads.purse(dex_of(facts["coin"]), owner), SKEW_MS)
+
     async def _find_transfer(self, facts: Mapping[str, str], nonce_ms: int, owner: str) -> Found:
         """Look into the ledger, a heavy request: less often the older the action, not at every question."""
         now_ms = self._clock() // 1_000_000
         looked_ms, found = self._looked.get(nonce_ms, (0, None))
         if found is None or now_ms - looked_ms >= (now_ms - nonce_ms) / _LOOKS:
             since_ms = nonce_ms - SKEW_MS
-            raw = await self._ask("userNonFundingLedgerUpdates", _HEAVY, user=owner, startTime=since_ms)
-            found = transfer_fate(facts, parse_transfers(raw), await self._purse(Scope(""), owner))
+            raw = await self._reads.ask("userNonFundingLedgerUpdates", HEAVY, user=owner, startTime=since_ms)
+            found = transfer_fate(facts, parse_transfers(raw), await self._reads.purse("", owner))
             self._looked[nonce_ms] = (now_ms, found)
         return found
 
-    def _transfer(self, units: int, right: Right) -> Step:
+    async def _move(self, source: str, destination: str, units: int, right: Right) -> Step:
+        """Return the step that moves USDC between spot and dexes; the oldest action for it where that suffices."""
         if right.no_transfer:
             raise Refused(VENUE, right.no_transfer)
-        payload = transfer_payload(self._user, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet)
-        usd = Decimal(units).scaleb(-UNITS)
-        return Step(f"transfer {plain(usd)} USDC from spot to perp", payload)
+        usd = plain(Decimal(units).scaleb(-UNITS))
+        title = f"transfer {usd} USDC from {place(source)} to {place(destination)}"
+        if (source, destination) == (SPOT, ""):
+            payload = transfer_payload(self._user, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet)
+            return Step(title, payload)
+        token = await self._reads.usdc_token()
+        ends = (self._user, source, destination, token)
+        return Step(title, send_payload(*ends, units, self._nonce(), right.vault, is_mainnet=self._is_mainnet))
 
     async def _margin(self, scope: Scope, units: int, right: Right) -> Step:
-        asset_id, purse = await asyncio.gather(self._asset_id(scope), self._purse(scope))
+        asset_id, purse = await asyncio.gather(self._reads.asset_id(scope.coin), self._reads.purse(scope.dex))
         stake = purse.stake(scope.coin)
         if asset_id is None or stake is None or not stake.is_isolated:
             raise Refused(VENUE, f"there is no isolated position in {scope.coin}")
@@ -298,43 +341,23 @@ class HyperliquidRescue:
         usd = Decimal(units).scaleb(-UNITS)
         return Step(f"add {plain(usd)} USDC margin to {scope.coin}", payload)
 
-    async def _right(self) -> Right:
-        """Return what the wallet may do for the user."""
-        if not self._wallet or self._wallet == self._user:
-            return right_of(self._wallet, self._user)
-        of_user, of_wallet = await asyncio.gather(self._role(self._user), self._role(self._wallet))
-        return right_of(self._wallet, self._user, of_user, of_wallet)
-
-    async def _role(self, address: str) -> Role:
-        now_s = asyncio.get_running_loop().time()
-        read_s, role = self._roles.get(address, (0.0, None))
-        if role is None or now_s > read_s + _ROLE_S:
-            role = parse_role(await self._ask("userRole", _ROLE, user=address))
-            self._roles[address] = (now_s, role)
-        return role
-
-    async def _mode(self) -> AccountMode:
-        now_s = asyncio.get_running_loop().time()
-        if self._mode_read is None or now_s > self._mode_read[0] + _MODE_S:
-            mode = parse_mode(await self._ask("userAbstraction", _HEAVY, user=self._user))
-            if mode is AccountMode.UNKNOWN:
-                raise Refused(VENUE, "account mode of a new kind: nothing can be moved from here")
-            self._mode_read = now_s, mode
-        return self._mode_read[1]
-
-    async def _purse(self, scope: Scope, user: str | None = None) -> Purse:
-        return parse_purse(await self._ask("clearinghouseState", _LIGHT, user=user or self._user, **scope.fields))
-
-    async def _spot(self) -> Decimal:
-        return parse_free(await self._ask("spotClearinghouseState", _LIGHT, user=self._user), _USDC)
-
-    async def _asset_id(self, scope: Scope) -> int | None:
-        meta = await self._ask("meta", _HEAVY, **scope.fields)
-        dexes = await self._ask("perpDexs", _HEAVY) if scope.dex else None
-        return parse_asset_id(meta, dexes, scope.coin)
-
-    async def _ask(self, kind: str, weight: int, **fields: str | int) -> bytes:
-        return await self._http.post("/info", {"type": kind, **fields}, is_read=True, weight=weight)
+    async def _close(self, account: Account, option: Option, right: Right) -> Step:
+        """Return the reduce-only order that closes part of a position of this account."""
+        coin, reads = option.asset, self._reads
+        if coin not in {held.asset for held in account.positions}:
+            raise Refused(VENUE, f"{account.name} has no position in {coin}")
+        asset_id, purse, lots = await asyncio.gather(
+            reads.asset_id(coin), reads.purse(dex_of(coin)), reads.size_decimals(account)
+        )
+        stake = purse.stake(coin)
+        if asset_id is None or coin not in lots or stake is None or stake.mark_price is None:
+            raise Refused(VENUE, f"the venue does not tell lot, mark or position of {coin}")
+        nonce = self._nonce()
+        close = Close(coin, asset_id, stake.size, option.amount, stake.mark_price, lots[coin])
+        payload = close_payload(self._user, close, nonce, right.vault, nonce + EXPIRES_MS, is_mainnet=self._is_mainnet)
+        side = "buy" if stake.size < 0 else "sell"
+        bound = order_of(payload)["p"]
+        return Step(f"{side} {option.amount:f} {coin} reduce-only, at {bound} or better", payload)
 
     def _scope(self, account: Account) -> Scope:
         return scope_of(account, self._name)
@@ -343,3 +366,10 @@ class HyperliquidRescue:
         """Return UTC now in ms, always above the last one: two actions must not share it."""
         self._last_nonce = max(self._clock() // 1_000_000, self._last_nonce + 1)
         return self._last_nonce
+
+
+def _dex_named(source: str, own: str) -> str:
+    """Return the dex that funds of a standing name; `own` for the account's own balance."""
+    if source in ("", _PERP):
+        return own
+    return "" if source == place("") else source.removeprefix("dex ")

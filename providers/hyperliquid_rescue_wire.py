@@ -4,6 +4,7 @@ Wire: hyperliquid.gitbook.io, "Info endpoint", "Exchange endpoint" and "Asset ID
 `userRole` in hyperliquid-dex/hyperliquid-python-sdk. Pure functions; everything but what we rely on is optional.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -69,12 +70,17 @@ class Purse:
 
 @record
 class Transfer:
-    """One USDC move of the ledger that went from spot to perp. `nonce` is the action's own, where it is told."""
+    """One USDC move of the ledger between dexes of the user ("" is the main perp dex, "spot" the spot balance).
+
+    `nonce` is the action's own, where it is told.
+    """
 
     usd: Decimal
     time_ms: int
     hash: str
     nonce: int | None
+    source: str = "spot"
+    destination: str = ""
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -127,10 +133,12 @@ class _Spot(msgspec.Struct, frozen=True):
 class _Coin(msgspec.Struct, frozen=True):
     name: str
     isDelisted: bool = False
+    szDecimals: int | None = None
 
 
 class _Meta(msgspec.Struct, frozen=True):
     universe: list[_Coin]
+    collateralToken: int = 0
 
 
 class _Dex(msgspec.Struct, frozen=True):
@@ -193,6 +201,23 @@ def parse_free(raw: bytes, coin: str) -> Decimal:
     return max(free, _ZERO)
 
 
+@record
+class Rules:
+    """A dex's rules that a rescue needs: decimals of quantities by coin, and whether its collateral is USDC."""
+
+    size_decimals: Mapping[str, int]
+    is_usdc: bool
+
+
+def parse_rules(meta: bytes) -> Rules:
+    """Return what a `meta` reply says of lots and collateral; raises `Malformed`."""
+    wire = decode(VENUE, "meta", meta, _Meta)
+    told = {each.name: each.szDecimals for each in wire.universe if each.szDecimals is not None}
+    if not all(0 <= decimals <= 6 for decimals in told.values()):
+        raise Malformed(VENUE, "meta: szDecimals not within 0 and 6")
+    return Rules(told, wire.collateralToken == 0)
+
+
 def parse_asset_id(meta: bytes, dexes: bytes | None, coin: str) -> int | None:
     """Return the id of `coin`: its place in its dex's universe, `None` when it is not traded there.
 
@@ -208,17 +233,18 @@ def parse_asset_id(meta: bytes, dexes: bytes | None, coin: str) -> int | None:
 
 
 def parse_transfers(raw: bytes) -> tuple[Transfer, ...]:
-    """Return the moves from spot to perp of a `userNonFundingLedgerUpdates` reply; raises `Malformed`."""
+    """Return the moves of USDC between dexes of a `userNonFundingLedgerUpdates` reply; raises `Malformed`."""
     found = []
     for update in decode(VENUE, "userNonFundingLedgerUpdates", raw, list[_Update]):
         delta = update.delta
-        usd = None
+        usd, source, destination = None, "spot", ""
         if delta.type == "accountClassTransfer" and delta.toPerp:
             usd = delta.usdc
-        elif delta.type == "send" and delta.token == "USDC" and (delta.sourceDex, delta.destinationDex) == ("spot", ""):
-            usd = delta.amount
+        elif delta.type == "send" and delta.token.partition(":")[0] == "USDC":
+            usd, source, destination = delta.amount, delta.sourceDex or "", delta.destinationDex or ""
         if usd is not None:
-            found.append(Transfer(_finite(usd, "transfer"), update.time, inert(update.hash, 66), delta.nonce))
+            known = (update.time, inert(update.hash, 66), delta.nonce, source, destination)
+            found.append(Transfer(_finite(usd, "transfer"), *known))
     return tuple(found)
 
 

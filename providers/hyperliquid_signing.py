@@ -28,6 +28,18 @@ TRANSFER_FIELDS: Fields = (
     ("nonce", "uint64"),
 )
 
+SEND_ASSET = "HyperliquidTransaction:SendAsset"
+SEND_ASSET_FIELDS: Fields = (
+    ("hyperliquidChain", "string"),
+    ("destination", "string"),
+    ("sourceDex", "string"),
+    ("destinationDex", "string"),
+    ("token", "string"),
+    ("amount", "string"),
+    ("fromSubAccount", "string"),
+    ("nonce", "uint64"),
+)
+
 
 def chain_name(*, is_mainnet: bool) -> str:
     """Return the network's name in user-signed actions."""

@@ -88,7 +88,8 @@ class Venue:
     position another quantity and pushes it as the venue would; `is_following` says that a client's subscriptions are
     in place, asked after every frame. `situations` bring the server into what `INFO.reads` claims, by that word, and
     return what it then holds. `revoke` and `forbid` take the key away, or its right to move money. `set_clock` moves
-    the venue's clock ahead by seconds. `limits` are its own ways to say "too many requests".
+    the venue's clock ahead by seconds. `limits` are its own ways to say "too many requests". `also` are further moves,
+    tested as `rescue` is, but for the command.
 
     `words` are members whose text looks like a number and is none (ids, codes). `open_maps` are objects whose members
     are named by data. `harmless` says of members why an account without them is not less certain. `exempt` says of a
@@ -109,11 +110,17 @@ class Venue:
     forbid: Callable[[Any], None] | None = None
     set_clock: Callable[[Any, float], None] | None = None
     rescue: Rescue | None = None
+    also: tuple[Rescue, ...] = ()
     limits: tuple[Answer, ...] = ()
     words: frozenset[str] = frozenset()
     open_maps: frozenset[str] = frozenset()
     harmless: Mapping[str, str] = field(default_factory=dict)
     exempt: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def moves(self) -> tuple[Rescue, ...]:
+        """Return everything that moves money."""
+        return (() if self.rescue is None else (self.rescue,)) + self.also
 
     @property
     def info(self) -> ProviderInfo:
@@ -302,6 +309,15 @@ def differences(sent: Sent, passed: Passed) -> list[str]:
     found += [f"{name} is missing" for name in sent.fields.keys() - fields.keys()]
     found += [f"{name} is not documented" for name in fields.keys() - sent.fields.keys()]
     for name in sent.fields.keys() & fields.keys():
-        if sent.fields[name] is not ANY and fields[name] != sent.fields[name]:
+        if not _fits(sent.fields[name], fields[name]):
             found.append(f"{name} is {fields[name]!r} instead of {sent.fields[name]!r}")
     return found
+
+
+def _fits(wanted: object, told: object) -> bool:
+    """Return whether a value is the documented one; `ANY` may stand within it."""
+    if isinstance(wanted, dict) and isinstance(told, dict):
+        return wanted.keys() == told.keys() and all(_fits(wanted[key], told[key]) for key in wanted)
+    if isinstance(wanted, list) and isinstance(told, list):
+        return len(wanted) == len(told) and all(map(_fits, wanted, told))
+    return wanted is ANY or (type(wanted) is type(told) and wanted == told)

@@ -125,6 +125,8 @@ class HyperliquidServer:
         async with self._changed:
             self.asked.append(asked)
             self._changed.notify_all()
+        if asked["type"] == "orderStatus" and self.exchange is not None:
+            return 200, json.dumps(self.exchange.order_status(asked["oid"])).encode(), {}
         key = f"{asked['type']} {asked['dex']}" if asked.get("dex") else asked["type"]
         # The venue answers what it cannot deserialise with 422.
         reply = self.info.get(key, Refusal(422, b"Failed to deserialize the JSON body into the target type"))

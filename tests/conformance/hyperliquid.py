@@ -105,6 +105,7 @@ def _account() -> dict[str, object]:
         "metaAndAssetCtxs xyz": [_meta_xyz(), [_context("3000.5"), _context("400.0")]],
         "meta": _meta(),
         "meta xyz": _meta_xyz(),
+        "spotMeta": {"tokens": [{"name": "USDC", "index": 0, "szDecimals": 8, "weiDecimals": 8, "tokenId": "0x6d1e"}]},
         "dex bases": {"": 0, "xyz": 120_000},
         "spotClearinghouseState": {
             "balances": [{"coin": "USDC", "token": 0, "total": "5200.5", "hold": "200.5", "entryNtl": "0.0"}]
@@ -159,10 +160,13 @@ async def _serve() -> AsyncIterator[HyperliquidServer]:
         yield server
 
 
-def _eth(server: HyperliquidServer) -> dict[str, Any]:
+def _position_in(server: HyperliquidServer, coin: str) -> dict[str, Any]:
     state: Any = server.info["clearinghouseState"]
-    position: dict[str, Any] = state["assetPositions"][0]["position"]
-    return position
+    return next(each["position"] for each in state["assetPositions"] if each["position"]["coin"] == coin)
+
+
+def _eth(server: HyperliquidServer) -> dict[str, Any]:
+    return _position_in(server, "ETH")
 
 
 async def _set_long(server: HyperliquidServer, quantity: str) -> None:
@@ -239,6 +243,45 @@ VENUES = (
                         "vaultAddress": None,
                         "expiresAfter": ANY,
                     },
+                ),
+            ),
+        ),
+        also=(
+            Rescue(
+                account=NAME,
+                means=Means.REDUCE,
+                asset="BTC",
+                amount="0.02",
+                source="the account itself",
+                target="40",
+                figure=lambda server: -abs(Decimal(_position_in(server, "BTC")["szi"])),
+                is_money=lambda passed: passed.path == "/exchange",
+                sent=(
+                    Sent(
+                        method="POST",
+                        path="/exchange",
+                        fields={
+                            "action": {
+                                "type": "order",
+                                "orders": [
+                                    {
+                                        "a": 0,
+                                        "b": True,
+                                        "p": "61305",
+                                        "s": "0.02",
+                                        "r": True,
+                                        "t": {"limit": {"tif": "Ioc"}},
+                                        "c": ANY,
+                                    }
+                                ],
+                                "grouping": "na",
+                            },
+                            "nonce": ANY,
+                            "signature": ANY,
+                            "vaultAddress": None,
+                            "expiresAfter": ANY,
+                        },
+                    ),
                 ),
             ),
         ),

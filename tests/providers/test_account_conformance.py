@@ -18,6 +18,7 @@ from tests.account_kit import (
     NAME,
     Bench,
     Payload,
+    Rescue,
     Venue,
     account_of,
     bench,
@@ -57,6 +58,10 @@ def where(claim: Callable[[Venue], bool]) -> pytest.MarkDecorator:
 every_venue = where(lambda _: True)
 pushing = where(lambda one: one.info.live.startswith("websocket"))
 rescued = where(lambda one: bool(one.info.rescues))
+each_move = pytest.mark.parametrize(
+    ("venue", "rescue"),
+    [pytest.param(venue, one, id=f"{venue} {one.means} {one.source}") for venue in VENUES for one in venue.moves],
+)
 keyed = where(lambda one: "key" in one.info.settings | one.info.required)
 payloads = pytest.mark.parametrize(
     ("venue", "payload"),
@@ -476,14 +481,15 @@ def test_old_and_repeated_frames_do_not_bring_the_past_back(venue: Venue, tmp_pa
 # Moving margin
 
 
-@rescued
-def test_a_confirmed_top_up_changes_the_venue_by_the_documented_request(venue: Venue, tmp_path: Path) -> None:
+@each_move
+def test_a_confirmed_move_changes_the_venue_by_the_documented_request(
+    venue: Venue, rescue: Rescue, tmp_path: Path
+) -> None:
     """The venue's server verifies signature and right; here the request is compared field by field."""
 
     async def story() -> None:
         async with bench(venue, tmp_path) as made:
-            rescue, rescuer = venue.rescue, await made.rescuer()
-            assert rescue is not None
+            rescuer = await made.rescuer()
             account = account_of(await made.read(), rescue.account)
             before = rescue.figure(made.server)
             steps = await rescuer.prepare(account, option_of(rescue, await rescuer.standing(account)))
@@ -541,19 +547,18 @@ def test_a_key_without_the_right_to_move_money_is_told_by_that_right(venue: Venu
     within(story())
 
 
-@rescued
+@each_move
 @pytest.mark.parametrize(
     "how",
     [Cut.AFTER, Cut.BEFORE, Answer(502, b"bad gateway"), Answer(200, b"<html>")],
     ids=["cut after", "cut before", "502", "no json"],
 )
 def test_an_unknown_outcome_is_found_by_reading_and_never_sent_again(
-    venue: Venue, how: Cut | Answer, tmp_path: Path
+    venue: Venue, rescue: Rescue, how: Cut | Answer, tmp_path: Path
 ) -> None:
     async def story() -> None:
         async with bench(venue, tmp_path) as made:
-            rescue, tools = venue.rescue, await made.tools()
-            assert rescue is not None
+            tools = await made.tools()
             rescuer, signer = tools.rescuers[NAME], tools.signers[NAME]
             account = account_of(await made.read(), rescue.account)
             steps = await rescuer.prepare(account, option_of(rescue, await rescuer.standing(account)))

@@ -91,8 +91,15 @@ def world(user_role: object = None) -> dict[str, Any]:
         },
         "userAbstraction": "default",
         "perpDexs": [None, {"name": "abc"}, {"name": "xyz"}],
-        "meta": {"universe": [{"name": "BTC"}, {"name": "OLD", "isDelisted": True}, {"name": "ETH"}]},
-        "meta xyz": {"universe": [{"name": "xyz:GOLD"}, {"name": "xyz:TSLA"}]},
+        "meta": {
+            "universe": [
+                {"name": "BTC", "szDecimals": 5},
+                {"name": "OLD", "szDecimals": 1, "isDelisted": True},
+                {"name": "ETH", "szDecimals": 4},
+            ]
+        },
+        "meta xyz": {"universe": [{"name": "xyz:GOLD", "szDecimals": 3}, {"name": "xyz:TSLA", "szDecimals": 3}]},
+        "spotMeta": {"tokens": [{"name": "USDC", "index": 0, "tokenId": "0x6d1e7cde53ba9467b783cb7c530ce054"}]},
         "dex bases": {"": 0, "xyz": 120_000},
         "spotClearinghouseState": {"balances": [{"coin": "USDC", "token": 0, "total": "5200", "hold": "200"}]},
         "userNonFundingLedgerUpdates": [],
@@ -352,11 +359,15 @@ def test_the_standing_tells_funds_and_no_gas() -> None:
     async def story() -> None:
         async with venue_and_rescue() as (_, rescue, accounts):
             cross = await rescue.standing(await account_of(accounts, "hl"))
-            assert [(each.source, each.amount) for each in cross.funds] == [("spot", Decimal(5000))]
+            assert [(each.source, each.amount) for each in cross.funds] == [
+                ("spot", Decimal(5000)),
+                ("dex xyz", Decimal(300)),
+            ]
             own = await rescue.standing(await account_of(accounts, "hl:ETH"))
             assert [(each.source, each.amount) for each in own.funds] == [
                 ("perp balance", Decimal(900)),
                 ("spot", Decimal(5000)),
+                ("dex xyz", Decimal(300)),
             ]
             assert own.gas_balance is None
             assert own.tariffs[Means.ADD_MARGIN].cost_usd == 0
@@ -395,7 +406,7 @@ def test_more_than_can_be_spared_is_refused_before_anything_is_signed() -> None:
         async with venue_and_rescue(signer) as (_, rescue, accounts):
             own, cross = await account_of(accounts, "hl:ETH"), await account_of(accounts, "hl")
             too_much = await rescue.simulate(own, await prepared(rescue, own, "901", "perp balance"))
-            assert "can be spared" in too_much.refused
+            assert "perp has 900 USDC to spare" in too_much.refused
             short = await rescue.simulate(cross, await prepared(rescue, cross, "5001"))
             assert "spot has" in short.refused
             assert signer.signed == 0
