@@ -13,8 +13,8 @@ from engine.assessment import Direction, LiquidationPoint
 ALL_ASSETS = "all assets"
 _ALONE = " alone"
 AT_DISCRETION = (
-    "no liquidation price: with equity below the requirement the broker may sell any position, at its own discretion "
-    "and without waiting for a call to be met"
+    "at the broker's discretion: with equity below the requirement it may sell any position at any price, and need not "
+    "wait for a call to be met"
 )
 BY_SCAN = (
     "no single liquidation price: the venue's scan margins the whole book at once; distances are along named moves, "

@@ -103,7 +103,7 @@ def facility_blockers(case: Case, lever: Lever) -> Iterable[str]:
     facility = lever.facility
     if is_by_hand(lever):
         at_venue = lever.means is Means.DEPOSIT and case.account.kind is Kind.PERP
-        yield _AT_VENUE if at_venue else NOT_SENT[lever.means]
+        yield (_AT_VENUE if at_venue else NOT_SENT[lever.means]) + _before(case.account, lever)
     if facility.refused:
         yield f"{facility.asset}: {facility.refused}"
     if lever.means is not Means.SUPPLY:
@@ -190,6 +190,14 @@ def _position_name(lever: Lever, amount: Decimal) -> str:
     if held is not None and held.inverse and held.entry_price is not None:
         name += f" ({short(amount * held.entry_price, up=False)} of face value)"
     return name
+
+
+def _before(account: Account, lever: Lever) -> str:
+    """Return until when money must be in, as the end of a sentence; empty where nobody tells it."""
+    call = account.margin_call
+    if lever.means is not Means.DEPOSIT or call is None or call.due_ns is None:
+        return ""
+    return f" before {timestamp(call.due_ns)}"
 
 
 def _deadlines(account: Account) -> Iterable[str]:

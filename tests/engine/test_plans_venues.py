@@ -194,6 +194,9 @@ def test_a_called_broker_account_says_how_much_to_deposit_and_until_when() -> No
         "the margin call for 500 USD is due at 2026-11-23T10:00:00Z",
         "the market is closed until 2026-11-22T11:00:00Z: nothing can be sold before",
     )
+    assert option.blockers[-1] == (
+        "a deposit is not sent from here; transfer it to the broker before 2026-11-23T10:00:00Z"
+    )
     silent = replace(BROKER, margin_call=MarginCall(d(500)), session=Session(True, closes_ns=NOW + 3_600 * SECOND))
     assert only(made(silent, "1.25"), Means.DEPOSIT, "USD").steps[1:] == (
         "the margin call for 500 USD names no deadline",
