@@ -77,7 +77,67 @@ def calibrate(
     raise typer.Exit(command(out, assets or [], candles, from_venue, config, days=days, as_json=as_json))
 
 
+def stress(
+    shock: Annotated[
+        list[str] | None, typer.Option("--shock", metavar="NAME=MOVE", help="An asset or stables, staked, majors, all.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", metavar="A=MOVE,B=MOVE", help="A scenario of its own; repeat it.")
+    ] = None,
+    beta_shock: Annotated[
+        list[str] | None, typer.Option("--beta-shock", metavar="ETH=MOVE", help="ETH moves, all others by their beta.")
+    ] = None,
+    beta: Annotated[list[str] | None, typer.Option("--beta", metavar="ASSET=BETA", help="A log beta to ETH.")] = None,
+    replay: Annotated[
+        list[str] | None, typer.Option("--replay", help="2020-03-12, luna, ftx, capped-oracle, ... or all.")
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option("--rates", help="Points a year on every rate that is paid: +30%.")
+    ] = None,
+    days: Annotated[float, typer.Option(min=0, max=3650, help="For how long rates are paid; 30 with --rates.")] = 0,
+    oracle_behind: Annotated[
+        str | None, typer.Option("--oracle-behind", help="How far a protocol's price stays behind: 0.5%.")
+    ] = None,
+    gas: Annotated[float | None, typer.Option(min=0, help="Gas price in gwei: is a liquidation worth it?")] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Staked and wrapped tokens do not follow their asset.")
+    ] = False,
+    matrix: Annotated[bool, typer.Option("--matrix", help="A grid of price, volatility and rate.")] = False,
+    portfolio: PortfolioOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Say what shocks and crashes of the past would do to each account, who goes first, and what is lost.
+
+    \b
+    Examples:
+        marginline stress --shock ETH=-20%
+        marginline stress --scenario ETH=-20%,BTC=-10% --scenario stables=-3% --portfolio portfolio.json --json
+        marginline stress --replay all --oracle-behind 0.5%
+    """
+    from marginline.commands.ground import Ground
+    from marginline.commands.stress import Wish
+    from marginline.commands.stress import stress as command
+
+    wish = Wish(
+        shocks=tuple(shock or ()),
+        scenarios=tuple(scenario or ()),
+        beta_shocks=tuple(beta_shock or ()),
+        betas=tuple(beta or ()),
+        replays=tuple(replay or ()),
+        rates=rates,
+        days=days,
+        oracle_behind=oracle_behind,
+        gas_gwei=gas,
+        alone=alone,
+        matrix=matrix,
+    )
+    ground = Ground(portfolio, None, None, None, config, timeout)
+    raise typer.Exit(command(ground, wish, as_json=as_json))
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (forecast, calibrate):
+    for command in (forecast, calibrate, stress):
         app.command()(command)
