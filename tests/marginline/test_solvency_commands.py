@@ -1,6 +1,8 @@
 """`attest`, `prove` and `verify` as their three users run them, and what each says to bad input."""
 
+import contextlib
 import hashlib
+import io
 import json
 import stat
 import subprocess
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from marginline.cli import run
 from marginline.solvency.documents import render_openings, render_proof, render_snapshot
 from marginline.solvency.statement import STANDARD, Mode
 from tests.marginline.command import Done, marginline
@@ -70,31 +73,28 @@ def write(path: Path, document: Any, mode: int = 0o600) -> Path:
     return path
 
 
-def attest(
-    home: Path, *names: str, key: str = "env:ATTESTER", book: Any = BOOK, more: tuple[str | Path, ...] = ()
-) -> Done:
-    """Run `attest` on a document, with the key in an environment variable."""
-    return marginline(
-        "attest",
-        *(names or ("main",)),
-        "--portfolio",
-        "-",
-        "--key",
-        key,
-        *("--snapshot", home / "s.json"),
-        *("--openings", home / "o.json"),
-        *more,
-        stdin=json.dumps(book),
-        env={"ATTESTER": KEY},
-        home=home,
-    )
+def quick(*arguments: str | Path) -> Done:
+    """Run one command line in this process: what is only refused needs no process of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([str(argument) for argument in arguments])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def attest(home: Path, *names: str, key: str | None = None, more: tuple[str | Path, ...] = ()) -> Done:
+    """Run `attest` on the document, with the key in a file."""
+    book, seed = write(home / "book.txt", BOOK), write(home / "key.txt", KEY)
+    files = ("--snapshot", home / "s.json", "--openings", home / "o.json")
+    return quick("attest", *(names or ("main",)), "--portfolio", book, "--key", key or f"file:{seed}", *files, *more)
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a snapshot, its openings and a surplus-only proof of 1.25, made by the commands."""
     home = tmp_path_factory.mktemp("shown")
-    made = attest(home, more=("--assets", write(home / "market.json", MARKET), "--subject", "Fund I", "--json"))
+    files = ("--snapshot", home / "s.json", "--openings", home / "o.json", "--portfolio", "-")
+    rest = ("--assets", write(home / "market.txt", MARKET), "--subject", "Fund I", "--key", "env:ATTESTER", "--json")
+    made = marginline("attest", "main", *files, *rest, stdin=json.dumps(BOOK), env={"ATTESTER": KEY}, home=home)
     assert made.code == 0, made.err
     assert made.json == json.loads((home / "s.json").read_text())
     done = prove(home, "--surplus-only")
@@ -105,18 +105,23 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prove(home: Path, *more: str | Path, floor: str = "1.25", nonce: str = NONCE, proof: str = "p.json") -> Done:
     """Run `prove` on the files of a folder."""
     files = ("--snapshot", home / "s.json", "--openings", home / "o.json", "--proof", home / proof)
-    return marginline("prove", *files, "--floor", floor, "--nonce", nonce, *more, home=home)
+    return quick("prove", *files, "--floor", floor, "--nonce", nonce, *more)
 
 
-def verify(home: Path, *more: str | Path, nonce: str = NONCE, stdin: str = "", attester: str | None = None) -> Done:
-    """Run `verify` on the files of a folder."""
+def verifying(home: Path, nonce: str = NONCE, attester: str | None = None) -> list[str | Path]:
+    """Return the command line that verifies the files of a folder."""
     files = ("--snapshot", home / "s.json", "--proof", home / "p.json")
     who = attester or json.loads((home / "s.json").read_text())["attester"]
-    return marginline("verify", *files, "--attester", who, "--nonce", nonce, *more, stdin=stdin, home=home)
+    return ["verify", *files, "--attester", who, "--nonce", nonce]
+
+
+def verify(home: Path, *more: str | Path, nonce: str = NONCE, attester: str | None = None) -> Done:
+    """Run `verify` on the files of a folder."""
+    return quick(*verifying(home, nonce, attester), *more)
 
 
 def test_a_proof_says_what_it_proves_and_what_not(shown: Path) -> None:
-    done = verify(shown)
+    done = marginline(*verifying(shown))
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("VALID: proves a health factor of at least 1.25 at the stated prices\n")
     assert '1 account of "Fund I", read at 2026-11-22T10:00:00Z' in done.out
@@ -173,19 +178,22 @@ def test_what_was_not_asked_for_is_not_valid(
     assert words in done.out
 
 
-def test_prices_and_thresholds_are_compared_when_offered(shown: Path) -> None:
-    same = verify(shown, "--portfolio", "-", stdin=json.dumps(BOOK))
+def test_prices_and_thresholds_are_compared_when_offered(shown: Path, tmp_path: Path) -> None:
+    book = write(tmp_path / "book.txt", BOOK)
+    same = verify(shown, "--portfolio", book)
     assert same.code == 0, same.out
     assert "prices and thresholds: as yours, but not compared: threshold of USDC, threshold of WBTC" in same.out
     moved = json.loads(json.dumps(BOOK))
     moved["prices"]["ETH"] = {"oracle": "2475"}
-    done = verify(shown, "--portfolio", "-", "--json", stdin=json.dumps(moved))
+    write(book, moved)
+    done = verify(shown, "--portfolio", book, "--json")
     assert done.code == 5
     assert done.json["reasons"] == ["ETH: the stated price 2500.12345678 is not yours, 2475"]
-    assert verify(shown, "--portfolio", "-", "--tolerance", "0.02", stdin=json.dumps(moved)).code == 0
+    assert verify(shown, "--portfolio", book, "--tolerance", "0.02").code == 0
     strict = json.loads(json.dumps(BOOK))
     strict["accounts"][1]["collateral"][0]["liquidation_threshold"] = "0.79"
-    done = verify(shown, "--portfolio", "-", stdin=json.dumps(strict))
+    write(book, strict)
+    done = verify(shown, "--portfolio", book)
     assert (done.code, done.out) == (5, "NOT VALID: ETH: the stated threshold 0.8 is above yours, 0.79\n")
 
 
@@ -370,12 +378,12 @@ def test_a_document_that_is_none_is_refused_by_its_key(
         (("--tolerance", "x"), "--tolerance: 'x' is not a number"),
         (("--floor", "1.3"), "--floor: '1.3' is not one of"),
         (("--portfolio", "/no/such/file"), "/no/such/file: cannot be read"),
-        (("--portfolio", "-", "--config", "x"), "stands beside --config"),
+        (("--portfolio", "x", "--config", "x"), "stands beside --config"),
         (("--config", "/no/such/file"), "/no/such/file"),
     ],
 )
 def test_bad_wishes_of_a_verifier_are_refused(shown: Path, more: tuple[str, ...], words: str) -> None:
-    done = verify(shown, *more, stdin=json.dumps(BOOK))
+    done = verify(shown, *more)
     assert (done.code, done.out) == (2, "")
     assert words in done.err
 
