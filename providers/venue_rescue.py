@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Protocol, cast
 
 import msgspec
 
-from engine.accounts import Account
+from engine.accounts import Account, Position
 from engine.plan_effect import health_now, with_means
 from engine.rescue import Means, Option, Standing
 from providers.credentials import Credentials
@@ -69,11 +69,13 @@ def step_of(
     *,
     at_ms: int,
     takes: tuple[str, str, Decimal] | None = None,
+    closes: tuple[str, str] = ("", ""),
 ) -> Step:
     """Return one step. `fields` are the request's own, in their order; `facts` find it again (no value has a space).
 
     `effect` is what it does to the account (means, asset, amount), `None` for a step that only feeds the next one.
     `takes` is what it takes from funds of the standing (source, asset, amount): a dry run refuses when they fall short.
+    `closes` names the position that a reduction is of (contract, "long" or "short"), "" where the asset has but one.
     """
     payload: dict[str, object] = {
         "venue": venue,
@@ -83,10 +85,37 @@ def step_of(
         "facts": {**facts, "at": str(at_ms)},
     }
     if effect is not None:
-        payload["effect"] = {"means": effect[0].value, "asset": effect[1], "amount": f"{effect[2]:f}"}
+        position = {"contract": closes[0], "side": closes[1]} if any(closes) else {}
+        payload["effect"] = {"means": effect[0].value, "asset": effect[1], "amount": f"{effect[2]:f}", **position}
     if takes is not None:
         payload["takes"] = {"source": takes[0], "asset": takes[1], "amount": f"{takes[2]:f}"}
     return Step(title, payload)
+
+
+def chosen(account: Account, option: Option) -> Position:
+    """Return the position that a reduction closes part of; raises `Refused` unless it is one."""
+    facility = option.facility
+    contract, side = ("", "") if facility is None else (facility.contract, facility.side)
+    found = [
+        each
+        for each in account.positions
+        if each.quantity and each.asset == option.asset and contract in ("", each.contract)
+        if side in ("", "long" if each.quantity > 0 else "short")
+    ]
+    if len(found) != 1:
+        raise Refused(account.provider or "venue", f"{len(found)} positions in {option.asset}: reduce at the venue")
+    return found[0]
+
+
+def stepped(value: Decimal, step: Decimal, *, up: bool) -> Decimal:
+    """Return `value` as a whole number of steps, down or up."""
+    return (value / step).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
+
+
+def decimals_of(step: Decimal) -> int:
+    """Return how many decimals a step allows."""
+    exponent = step.normalize().as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
 
 
 def fields_of(payload: Mapping[str, object]) -> dict[str, str]:
@@ -136,7 +165,10 @@ class VenueRescue:
 
     async def prepare(self, account: Account, option: Option) -> Sequence[Step]:
         """Return the requests of `option`, unsigned; raises `ProviderError`."""
-        return await self._moves.steps(account, option)
+        made_ms = self._clock() // 1_000_000
+        steps = await self._moves.steps(account, option)
+        # By our clock: the venue's, by which the facts are, may be off by more than a step stays fresh.
+        return [replace(step, payload={**step.payload, "made": str(made_ms)}) for step in steps]
 
     async def verify(self, account: Account, steps: Sequence[Step]) -> str:
         """Return "" when every step is one of the venue's listed actions, for this account and fresh."""
@@ -150,7 +182,7 @@ class VenueRescue:
                 return f"the step is for {payload.get('account')}, not for {account.name}"
             if payload.get("action") not in self._moves.actions:
                 return f"{payload.get('action')} is not an action that is sent from here"
-            age_s = self._clock() / 1e9 - int(_texts(payload, "facts")["at"]) / 1e3
+            age_s = self._clock() / 1e9 - int(str(payload.get("made", "0"))) / 1e3
             if age_s > _VALID_S:
                 return f"the step was made {age_s:.0f} s ago; make it again"
         return ""
@@ -173,7 +205,12 @@ class VenueRescue:
                 continue
             means, asset = Means(str(effect["means"])), str(effect["asset"])
             amount = Decimal(str(effect["amount"]))
-            marks = [each.mark_price for each in present.positions if each.asset == asset]
+            named = str(effect.get("contract", ""))
+            marks = [
+                each.mark_price
+                for each in present.positions
+                if each.asset == asset and named in ("", each.contract) and each.quantity
+            ]
             price = prices.get(asset) or (Decimal(1) if asset == present.quote else None)
             if means is Means.REDUCE:
                 price = marks[0] if marks else None
@@ -182,8 +219,9 @@ class VenueRescue:
                     return Simulation(None, f"the position in {asset} is {held}, smaller than the {amount} to close")
             if price is None:
                 return Simulation(None, f"no price of {asset}")
+            contract, side = str(effect.get("contract", "")), str(effect.get("side", ""))
             try:
-                present = with_means(present, means, asset, amount, price)
+                present = with_means(present, means, asset, amount, price, contract=contract, side=side)
             except ValueError as error:
                 return Simulation(None, str(error))
         return Simulation(health_now(present))

@@ -378,6 +378,7 @@ class Binance:
         ),
         "POST /sapi/v1/asset/transfer": transfer,
         "GET /sapi/v1/asset/transfer": transfer_history,
+        "GET /fapi/v1/income": lambda self, _: Reply(200, []),
         "POST /fapi/v1/positionMargin": add_margin,
         "GET /fapi/v1/positionMargin/history": history_of_margin,
         "POST /fapi/v1/order": order,

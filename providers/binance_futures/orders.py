@@ -6,20 +6,20 @@ Wire: developers.binance.com, `POST /fapi/v1/order` and `/papi/v1/um/order` (rea
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from collections.abc import Mapping
+from decimal import Decimal
 from math import inf
 
 from engine.accounts import Account, Position
 from engine.record import record
 from engine.rendering import plain
-from engine.rescue import Facility, Means
+from engine.rescue import Facility, Means, Option
 from providers.binance_futures.client import RECV_WINDOW_MS, Client
 from providers.binance_futures.rescue_wire import Rules, order_fate, parse_rules
 from providers.binance_futures.wire import BOTH, LONG, SHORT, parse_modes, parse_premiums
 from providers.errors import Refused
 from providers.rescue_ports import Fate, Found
-from providers.venue_rescue import REDUCE_BOUND
+from providers.venue_rescue import REDUCE_BOUND, chosen, decimals_of, stepped
 
 ORDER = "order"
 GRACE_MS = 10_000
@@ -30,12 +30,13 @@ _NO_SUCH_ORDER = -2013
 
 @record
 class Order:
-    """One order to be sent, and how much of which asset it closes."""
+    """One order to be sent, and how much it closes of which position (contract, "long" or "short")."""
 
     fields: Mapping[str, str]
     facts: Mapping[str, str]
     title: str
     quantity: Decimal
+    closes: tuple[str, str]
 
 
 class Orders:
@@ -56,38 +57,36 @@ class Orders:
         return self._rules[1]
 
     async def facilities(self, account: Account, refused: str) -> tuple[Facility, ...]:
-        """Return one facility per asset with a position that orders can close, in steps of its coarsest contract."""
+        """Return what can be closed of each position by orders, in whole lots of its contract."""
         rules = await self.rules()
-        decimals: dict[str, int] = {}
-        for position in account.positions:
-            known = rules.get(position.contract)
-            if position.quantity and known is not None:
-                own = decimals_of(known.step)
-                decimals[position.asset] = min(decimals.get(position.asset, own), own)
         return tuple(
-            Facility(asset, frozenset({Means.REDUCE}), token=asset, decimals=places, refused=refused)
-            for asset, places in decimals.items()
+            Facility(
+                each.asset,
+                frozenset({Means.REDUCE}),
+                token=each.contract,
+                decimals=decimals_of(rules[each.contract].step),
+                refused=refused,
+                contract=each.contract,
+                side=side_of(each),
+            )
+            for each in account.positions
+            if each.quantity and each.contract in rules
         )
 
-    async def closing(self, account: Account, asset: str, amount: Decimal) -> Sequence[Order]:
-        """Return the orders that close `amount` of `asset`, the account's first position in it first.
+    async def closing(self, account: Account, option: Option) -> Order:
+        """Return the order that carries out a reduction.
 
-        Raises `Refused` when no whole lot is left of it, and `ProviderError`.
+        Raises `Refused` when it is less than one lot or names no position, and `ProviderError`.
         """
-        rules = await self.rules()
+        position, rules = chosen(account, option), await self.rules()
+        known = rules.get(position.contract)
+        if known is None:
+            raise Refused(self._orders.venue, f"no rules for orders of {position.contract}")
+        quantity = stepped(min(option.amount, abs(position.quantity)), known.step, up=False)
+        if quantity <= 0:
+            raise Refused(self._orders.venue, f"{plain(option.amount)} {option.asset} is less than one lot")
         is_hedged = parse_modes(await self._orders.signed(self._modes_path, weight=5)).is_hedged
-        left, made = amount, list[Order]()
-        for position in account.positions:
-            known = rules.get(position.contract)
-            if position.asset != asset or not position.quantity or known is None:
-                continue
-            quantity = rounded(min(left, abs(position.quantity)), known.step, up=False)
-            if quantity > 0:
-                left -= quantity
-                made.append(await self._order(position, quantity, known, is_hedged=is_hedged))
-        if not made:
-            raise Refused(self._orders.venue, f"{plain(amount)} {asset} is less than one lot, or nothing is open")
-        return made
+        return await self._order(position, quantity, known, is_hedged=is_hedged)
 
     async def find(self, facts: Mapping[str, str], now_ms: int) -> Found:
         """Return what became of an order, by its client id; raises `ProviderError`."""
@@ -109,7 +108,7 @@ class Orders:
         if mark is None:
             raise Refused(self._orders.venue, f"no mark price of {symbol}: nothing to bound an order by")
         bound = mark * (1 - REDUCE_BOUND) if is_long else mark * (1 + REDUCE_BOUND)
-        price = plain(rounded(bound, rules.tick, up=is_long))
+        price = plain(stepped(bound, rules.tick, up=is_long))
         client_id = f"ml-{secrets.token_hex(8)}"
         side = (LONG if is_long else SHORT) if is_hedged else BOTH
         fields = {
@@ -125,15 +124,10 @@ class Orders:
         }
         verb = "sell" if is_long else "buy"
         title = f"{verb} {plain(quantity)} {symbol} at {price} or better, reduce-only, at once or not at all"
-        return Order(fields, {"symbol": symbol, "id": client_id, "amount": plain(quantity)}, title, quantity)
+        facts = {"symbol": symbol, "id": client_id, "amount": plain(quantity)}
+        return Order(fields, facts, title, quantity, (symbol, side_of(position)))
 
 
-def rounded(value: Decimal, step: Decimal, *, up: bool) -> Decimal:
-    """Return `value` as a whole number of steps, down or up."""
-    return (value / step).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
-
-
-def decimals_of(step: Decimal) -> int:
-    """Return how many decimals a lot step allows."""
-    exponent = step.normalize().as_tuple().exponent
-    return max(-exponent, 0) if isinstance(exponent, int) else 0
+def side_of(position: Position) -> str:
+    """Return which side a position is on, in our words."""
+    return "long" if position.quantity > 0 else "short"

@@ -6,6 +6,7 @@ An isolated position is fed from the futures wallet, or from spot in two steps.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -95,7 +96,7 @@ class UsdmMoves:
         stopped = no_futures if is_alone or no_spot else ""
         return Standing(
             account.name,
-            self._futures.timekeeper.venue_clock.now_ns(),
+            time.time_ns(),
             facilities=(margin, *await self._orders.facilities(account, no_futures)),
             funds=tuple(funds),
             tariffs={Means.ADD_MARGIN: _TARIFF, Means.REDUCE: _CLOSING},
@@ -106,13 +107,9 @@ class UsdmMoves:
         """Return the steps of `option`; raises `ProviderError`."""
         await self._futures.prepare()
         if option.means is Means.REDUCE:
-            orders = await self._orders.closing(account, option.asset, option.amount)
-            return [
-                self._step(
-                    account, ORDER, each.title, each.fields, each.facts, (Means.REDUCE, option.asset, each.quantity)
-                )
-                for each in orders
-            ]
+            order = await self._orders.closing(account, option)
+            effect = (Means.REDUCE, option.asset, order.quantity)
+            return [self._step(account, ORDER, order.title, order.fields, order.facts, effect, closes=order.closes)]
         if option.means is not Means.ADD_MARGIN or option.asset != account.quote:
             raise Refused(PROVIDER, f"{option.means} of {option.asset} is not sent from here")
         amount, asset = option.amount, option.asset
@@ -197,6 +194,7 @@ class UsdmMoves:
         effect: tuple[Means, str, Decimal] | None,
         *,
         takes: tuple[str, str, Decimal] | None = None,
+        closes: tuple[str, str] = ("", ""),
     ) -> Step:
         at_ms = self._futures.timekeeper.now_ms()
-        return step_of(PROVIDER, account, action, title, fields, facts, effect, at_ms=at_ms, takes=takes)
+        return step_of(PROVIDER, account, action, title, fields, facts, effect, at_ms=at_ms, takes=takes, closes=closes)
