@@ -16,8 +16,8 @@ class Lever:
 
     `price` is in the account's quote currency: what a unit of the asset that is moved is worth, and of an inverse
     contract the face value of a unit of its quantity. `other` is the debt that a deleverage repays, `held` the position
-    that a reduction closes (`None`: whatever the account holds of the asset). `cost` is the fraction of what is sold
-    that is lost on the way.
+    that a reduction closes, with others of its contract and side (`None`: whatever the account holds of the asset).
+    `cost` is the fraction of what is sold that is lost on the way.
     """
 
     means: Means
@@ -47,5 +47,11 @@ class Lever:
         return WIDE.multiply(self.tokens(units), self.price)
 
     def closes(self, position: Position) -> bool:
-        """Return whether a reduction by this lever closes `position`."""
-        return position == self.held if self.held is not None else position.asset == self.asset
+        """Return whether a reduction by this lever closes `position`: all lots of one contract and side alike."""
+        return position.asset == self.asset if self.held is None else is_alike(position, self.held)
+
+
+def is_alike(one: Position, other: Position) -> bool:
+    """Return whether one order closes both: the same contract, held on the same side."""
+    sides = (one.quantity > 0) == (other.quantity > 0)
+    return sides and (one.asset, one.contract, one.inverse) == (other.asset, other.contract, other.inverse)

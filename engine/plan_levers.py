@@ -7,6 +7,7 @@ from decimal import Decimal
 from engine.aave_ledger import AaveLedger
 from engine.accounts import Account, Kind, Position
 from engine.plan_case import Lever
+from engine.plan_lever import is_alike
 from engine.prices import AssetPrice
 from engine.rescue import Facility, Means, Standing
 from engine.solvency import ONE, ZERO, oracle_of
@@ -206,8 +207,12 @@ def _reductions(account: Account, triggers: Mapping[str, Decimal], facilities: t
         return
     held = [each for each in account.positions if each.quantity]
     largest = sorted(held, key=lambda each: -abs(face_or_market_value(each, position_price(account, each, triggers))))
-    for position in largest[:MOST_REDUCTIONS]:
-        is_only = sum(each.asset == position.asset for each in held) == 1
+    pulled: list[Position] = []
+    for position in largest:
+        if len(pulled) == MOST_REDUCTIONS or any(is_alike(position, each) for each in pulled):
+            continue
+        pulled.append(position)
+        is_only = all(is_alike(position, each) for each in held if each.asset == position.asset)
         mark = position_price(account, position, triggers)
         price = position.entry_price if position.inverse and position.entry_price is not None else mark
         facility = _reducible(account, position, facilities, is_only=is_only)

@@ -123,6 +123,15 @@ def test_the_legs_of_a_hedge_are_reduced_one_by_one() -> None:
     assert sides == {"long", "short"}
 
 
+def test_lots_of_one_contract_and_side_are_closed_by_one_order() -> None:
+    lots = (replace(LONG, quantity=d("0.6")), replace(LONG, quantity=d("0.4"), entry_price=d(59_000)))
+    whole = only(made(perp("1000", LONG), "20"), Means.REDUCE, "BTC")
+    option = only(made(perp("600", *lots), "20"), Means.REDUCE, "BTC")
+    assert option.amount == whole.amount > d("0.6")
+    assert option.facility is not None
+    assert option.facility.side == ""
+
+
 def test_closing_all_of_a_hedge_leg_may_be_too_much() -> None:
     """1 long beside 0.96 short: closing a little of the long evens it out, closing all of it leaves the short alone."""
     account = perp("1300", LONG, replace(LONG, quantity=d("-0.96")))
