@@ -2,16 +2,18 @@
 
     make science DATA=folder            everything below; nothing is written
     python -m benchmarks.science folder --freeze     write the coefficients that are shipped (fits, scores nothing)
+    python -m benchmarks.science folder --record     everything, and write the scores that are shipped
 
 The coefficients are learnt from what was over before 2024-01-01; the scores are of 2024-01-01 until the data ends.
 """
 
 import argparse
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from benchmarks.science_tables import (
     score_table,
     tail_table,
 )
-from engine.simulation.backtest import coverage, range_floor
+from engine.simulation.backtest import Coverage, coverage, range_floor
 from engine.simulation.candles import DAY_S, CandleError, Candles, read_candles
 from engine.simulation.features import daily, hourly
 from engine.simulation.fit import History, fit, moment
@@ -36,6 +38,7 @@ TRAINED_UNTIL = "2024-01-01"
 DAYS_SINCE = "2018-01-01"
 FOLDS = ("2022-01-01", "2022-07-01", "2023-01-01", "2023-07-01")
 FROZEN = Path(__file__).parent.parent / "engine" / "simulation" / "calibration.json"
+SCORES = FROZEN.with_name("scores.json")
 FLOORS = (0.05, 0.01, 0.001)
 NO_DATA = """science: {why}
 
@@ -110,33 +113,69 @@ def difference(model: Model, shipped: Model, history: History) -> float:
     return worst
 
 
-def report(history: History, model: Model, begin_s: float, end_s: float) -> str:
-    """Return every table of scores over a period."""
-    found: dict[tuple[int, str], list[Cell]] = {
-        (hours, side): cells(model, history.hours, hours, side, begin_s, end_s) for side in SIDES for hours in HORIZONS
-    }
-    scores: dict[tuple[int, str], Score] = {key: score(each, *key) for key, each in found.items()}
-    notes = [empty_note(*key, score(each, *key, with_empty=True), scores[key]) for key, each in found.items()]
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Every score of a period: by horizon and direction, with all cells, between horizons, and of margin rules."""
+
+    found: dict[tuple[int, str], list[Cell]]
+    scores: dict[tuple[int, str], Score]
+    whole: dict[tuple[int, str], Score]
+    between: list[Score]
+    covered: list[Coverage]
+
+
+def measure(history: History, model: Model, begin_s: float, end_s: float) -> Measured:
+    """Return every score of `model` over a period."""
+    series = history.hours
+    found = {(hours, side): cells(model, series, hours, side, begin_s, end_s) for side in SIDES for hours in HORIZONS}
+    between = [
+        score(cells(model, series, hours, side, begin_s, end_s, moves), hours, side)
+        for hours, moves in ((6, (0.02, 0.03, 0.05, 0.10)), (72, (0.05, 0.10, 0.15, 0.20)))
+        for side in SIDES
+    ]
     covered = [
         row
         for hours, target in ((24, 0.01), (168, 0.01), (24, 0.001))
-        for row in coverage(model, history.hours, hours, target, begin_s, end_s)
+        for row in coverage(model, series, hours, target, begin_s, end_s)
     ]
-    between = []
-    for hours, moves in ((6, (0.02, 0.03, 0.05, 0.10)), (72, (0.05, 0.10, 0.15, 0.20))):
-        for side in SIDES:
-            inner = cells(model, history.hours, hours, side, begin_s, end_s, moves)
-            between.append(score(inner, hours, side))
+    return Measured(
+        found,
+        {key: score(each, *key) for key, each in found.items()},
+        {key: score(each, *key, with_empty=True) for key, each in found.items()},
+        between,
+        covered,
+    )
+
+
+def report(measured: Measured) -> str:
+    """Return every table of scores."""
+    notes = [empty_note(*key, measured.whole[key], each) for key, each in measured.scores.items()]
     return "\n\n".join(
         (
-            score_table(list(scores.values())),
+            score_table(list(measured.scores.values())),
             "\n".join(note for note in notes if note),
-            goal_table(scores, found),
-            tail_table(found),
-            interpolation_table(between),
-            coverage_table(covered),
+            goal_table(measured.scores, measured.found),
+            tail_table(measured.found),
+            interpolation_table(measured.between),
+            coverage_table(measured.covered),
         )
     )
+
+
+def recorded(measured: Measured, begin: str, end: str) -> str:
+    """Return the scores as the file that is shipped beside the coefficients."""
+    document = {
+        "schema": "marginline.scores/1",
+        "period": [begin, end],
+        "scores": [rounded(asdict(each)) for each in measured.scores.values()],
+        "coverage": [rounded(asdict(each)) for each in measured.covered],
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def rounded(row: dict[str, object]) -> dict[str, object]:
+    """Return a row with its estimates to five decimals."""
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -144,6 +183,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="science", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", nargs="?", default="")
     parser.add_argument("--freeze", action="store_true")
+    parser.add_argument("--record", action="store_true")
     said = parser.parse_args(arguments)
     try:
         if not said.data:
@@ -167,7 +207,10 @@ def main(arguments: Sequence[str]) -> int:
     end_s = max(each.ends_s for each in history.hours.values())
     ends = time.strftime("%Y-%m-%d", time.gmtime(end_s))
     print(f"scores of the shipped coefficients on {TRAINED_UNTIL} until {ends}\n")
-    print(report(history, shipped, moment(TRAINED_UNTIL), end_s))
+    measured = measure(history, shipped, moment(TRAINED_UNTIL), end_s)
+    print(report(measured))
+    if said.record:
+        SCORES.write_text(recorded(measured, TRAINED_UNTIL, ends), encoding="utf-8")
     print(f"\n{time.monotonic() - began:.0f} s in all")
     return 0 if gap < 1e-6 or not same_data else 1
 

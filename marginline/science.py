@@ -53,6 +53,44 @@ def forecast(
     raise typer.Exit(command(ground, horizon or [], time_to_act_s=time_to_act, as_json=as_json))
 
 
+def requirement(
+    preset: Annotated[str, typer.Option(help="vol-adjusted, deribit-like or okx-like.")] = "vol-adjusted",
+    horizon: Annotated[str, typer.Option(help="How long prices may move: 24h, 7d, or any.")] = "24h",
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Share of horizons to be covered.")] = 0.99,
+    contingency: Annotated[float | None, typer.Option(min=0, max=1, help="Share of notional added.")] = None,
+    slippage: Annotated[float | None, typer.Option(min=0, max=1, help="Expected slippage, share of notional.")] = None,
+    portfolio: PortfolioOption = None,
+    candles: CandlesOption = None,
+    from_venue: VenueOption = None,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Show what each account's margin would be under a rule that follows volatility, and what netting would save.
+
+    \b
+    Examples:
+        marginline requirement
+        marginline requirement --preset deribit-like --portfolio portfolio.json
+        marginline requirement --confidence 0.999 --horizon 7d --json
+    """
+    from marginline.commands.ground import Ground
+    from marginline.commands.requirement import requirement as command
+
+    raise typer.Exit(
+        command(
+            Ground(portfolio, candles, from_venue, model, config, timeout),
+            preset,
+            horizon=horizon,
+            confidence=confidence,
+            contingency=contingency,
+            slippage=slippage,
+            as_json=as_json,
+        )
+    )
+
+
 def calibrate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the coefficients go.")],
     assets: Annotated[
@@ -139,5 +177,5 @@ def stress(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (forecast, calibrate, stress):
+    for command in (forecast, requirement, calibrate, stress):
         app.command()(command)

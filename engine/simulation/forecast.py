@@ -6,17 +6,18 @@ threshold late: the interval covers that band. A depeg of stable assets is not f
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from engine.accounts import Account, Kind
-from engine.prices import AssetPrice, Consensus
-from engine.simulation.candles import HOUR_S, Candles, Floats
-from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS, daily, flat, hourly, log_sigma
+from engine.oracle import market_price
+from engine.prices import AssetPrice, Consensus, OraclePrice
+from engine.simulation.candles import HOUR_S, Candles
+from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS
 from engine.simulation.first_passage import driftless
-from engine.simulation.model import HORIZONS, Model, Outlook, frozen
+from engine.simulation.knowledge import Known, learnt, rescaled, stated
+from engine.simulation.model import HORIZONS, SIDES, Model, Outlook, frozen
 from engine.simulation.ratio import YEAR_H, Ratio, factor_candles, ratio_of
 from engine.solvency import gap, oracle_of, solvency_of, trigger_prices
 
@@ -67,16 +68,17 @@ class AccountForecast:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Known:
-    """What is known of the price or factor that liquidates: features of one moment and its volatility per root hour."""
+@dataclass(frozen=True, slots=True)
+class PriceRange:
+    """How far a price falls and rises, as log distances; `doubled_*` are what they would be at twice the volatility."""
 
-    features: Mapping[str, Floats]
-    sigma: float
+    down: float
+    up: float
+    doubled_down: float
+    doubled_up: float
     method: str
-    is_calibrated: bool
+    calibrated: bool
     notes: tuple[str, ...] = ()
-    ends_s: float | None = None
 
 
 @dataclass(eq=False)
@@ -89,7 +91,7 @@ class Forecaster:
     candles: Mapping[str, Candles]
     model: Model = field(default_factory=frozen)
     fitted: frozenset[str] = FITTED_ASSETS
-    _known: dict[tuple[str, int], "_Known | None"] = field(default_factory=dict)
+    _known: dict[tuple[str, int], "Known | None"] = field(default_factory=dict)
 
     def of(
         self,
@@ -119,7 +121,7 @@ class Forecaster:
         begin = trigger
         notes: list[str] = [f"{each} unknown: its drift is left out" for each in ratio.drift_unknown]
         if account.kind is Kind.LOAN and market:
-            seen = {asset: float(said.price) for asset, said in market.items() if said.price and asset in ratio.units}
+            seen = _at_market(account, trigger, prices, market, ratio)
             if seen:
                 begin = {**trigger, **seen}
                 notes.append(f"from the market's price of {', '.join(sorted(seen))}")
@@ -127,7 +129,8 @@ class Forecaster:
         if held:
             notes.append(f"{', '.join(held)} counted as stable")
         shares = ratio.shares(trigger)
-        known = self._knowledge(ratio, shares, prices, as_of_ns)
+        like = _followed(account, prices, shares)
+        known = self._knowledge(shares, like, prices, as_of_ns)
         if isinstance(known, str):
             return AccountForecast(account.name, tuple(Chance(h, None, because=known) for h in horizons))
         side = _side(shares)
@@ -153,6 +156,30 @@ class Forecaster:
             notes=(*notes, *known.notes),
         )
 
+    def price_range(
+        self, asset: str, prices: Mapping[str, AssetPrice], as_of_ns: int, hours: float, chance: float
+    ) -> "PriceRange | str":
+        """Return how far `asset` falls and rises within `hours` with probability `chance`, or why nobody knows."""
+        entry = prices.get(asset)
+        like = leg_followed(None if entry is None else entry.oracle)
+        known = self._asset(asset, like, as_of_ns) or stated({asset: 1.0}, prices)
+        if isinstance(known, str):
+            return known
+        reach: dict[tuple[str, float], float] = {}
+        for side in SIDES:
+            for factor in (1.0, 2.0):
+                outlook = Outlook(self.model, rescaled(known.features, factor), side)
+                reach[side, factor] = float(outlook.distance_at(hours, chance)[0])
+        return PriceRange(
+            reach["down", 1.0],
+            reach["up", 1.0],
+            reach["down", 2.0],
+            reach["up", 2.0],
+            known.method,
+            known.is_calibrated and hours in HORIZONS,
+            known.notes,
+        )
+
     def _start(
         self, account: Account, prices: Mapping[str, AssetPrice]
     ) -> tuple[dict[str, float], frozenset[str]] | str:
@@ -169,31 +196,33 @@ class Forecaster:
         return {asset: float(price) for asset, price in known.items()}, stable
 
     def _knowledge(
-        self, ratio: Ratio, shares: Mapping[str, float], prices: Mapping[str, AssetPrice], as_of_ns: int
-    ) -> _Known | str:
+        self, shares: Mapping[str, float], like: Mapping[str, str], prices: Mapping[str, AssetPrice], as_of_ns: int
+    ) -> Known | str:
         """Return what is known of the asset or factor that liquidates, or why nothing is."""
         if len(shares) == 1:
             (asset,) = shares
-            known = self._asset(asset, as_of_ns)
-            return known if known is not None else _stated(shares, prices)
+            known = self._asset(asset, like.get(asset), as_of_ns)
+            return known if known is not None else stated(shares, prices)
         cut: dict[str, Candles] = {}
         for asset in shares:
-            usable = self._usable(asset, as_of_ns)
+            usable = self._usable(asset, as_of_ns) or self._usable(like.get(asset), as_of_ns)
             if usable is None:
-                return _stated(shares, prices)
+                return stated(shares, prices)
             cut[asset] = usable
         try:
             candles = factor_candles(cut, shares)
         except ValueError:
-            return _stated(shares, prices)
+            return stated(shares, prices)
         # A factor always falls to liquidate: it is oriented so, whichever assets rise.
         if len(candles) < LEAST_HOURS:
-            return _stated(shares, prices)
-        return _learnt(candles, "calibrated map on the account's risk-weighted factor", is_fitted=False)
+            return stated(shares, prices)
+        known = learnt(candles, "calibrated map on the account's risk-weighted factor", is_fitted=False)
+        notes = [_like(asset, other) for asset, other in sorted(like.items()) if asset not in self.candles]
+        return replace(known, notes=(*known.notes, *notes))
 
-    def _usable(self, asset: str, as_of_ns: int) -> Candles | None:
+    def _usable(self, asset: str | None, as_of_ns: int) -> Candles | None:
         """Return the last candles of `asset` that had closed at `as_of_ns`, `None` when too few or too old."""
-        whole = self.candles.get(asset)
+        whole = None if asset is None else self.candles.get(asset)
         if whole is None:
             return None
         moment_s = as_of_ns / _SECOND_NS
@@ -202,13 +231,20 @@ class Forecaster:
             return None
         return closed.part(max(0, len(closed) - NEEDS_HOURS - 48), len(closed))
 
-    def _asset(self, asset: str, as_of_ns: int) -> _Known | None:
+    def _asset(self, asset: str, like: str | None, as_of_ns: int) -> Known | None:
+        """Return what the candles of `asset` tell, or those of the asset that its oracle follows."""
+        if asset not in self.candles and like is not None:
+            known = self._asset(like, None, as_of_ns)
+            if known is None:
+                return None
+            method = f"pooled map on {like}, not calibrated for this asset"
+            return replace(known, method=method, is_calibrated=False, notes=(*known.notes, _like(asset, like)))
         key = (asset, as_of_ns // (HOUR_S * _SECOND_NS))
         if key not in self._known:
             usable = self._usable(asset, as_of_ns)
             is_fitted = asset in self.fitted
             method = "calibrated map" if is_fitted else "pooled map, not calibrated for this asset"
-            self._known[key] = None if usable is None else _learnt(usable, method, is_fitted=is_fitted)
+            self._known[key] = None if usable is None else learnt(usable, method, is_fitted=is_fitted)
         return self._known[key]
 
 
@@ -226,6 +262,38 @@ def forecast_of(
     return Forecaster(candles).of(
         account, prices, as_of_ns, market=market, horizons=horizons, time_to_act_h=time_to_act_h
     )
+
+
+def _at_market(
+    account: Account,
+    trigger: Mapping[str, float],
+    prices: Mapping[str, AssetPrice],
+    market: Mapping[str, Consensus],
+    ratio: Ratio,
+) -> dict[str, float]:
+    """Return the market's prices of volatile assets that the venues agree on, composites by their legs."""
+    found = {}
+    for asset in ratio.units:
+        said = market_price(asset, Decimal(str(trigger[asset])), oracle_of(account, asset, prices), prices, market)
+        if said.price is not None:
+            found[asset] = float(said.price)
+    return found
+
+
+def leg_followed(oracle: OraclePrice | None) -> str | None:
+    """Return the one market that a composite oracle follows times a rate ("ETH" of wstETH), `None` if there is none."""
+    named = [] if oracle is None else [leg.asset for leg in oracle.legs if leg.asset is not None]
+    return named[0] if len(named) == 1 else None
+
+
+def _followed(account: Account, prices: Mapping[str, AssetPrice], assets: Iterable[str]) -> dict[str, str]:
+    """Return the market that each of `assets` follows by its oracle, where that is another asset."""
+    found = {asset: leg_followed(oracle_of(account, asset, prices)) for asset in assets}
+    return {asset: other for asset, other in found.items() if other is not None and other != asset}
+
+
+def _like(asset: str, other: str) -> str:
+    return f"{asset} moves like {other}, at the rate its oracle applies now"
 
 
 def _ratio(account: Account, prices: Mapping[str, float], stable: frozenset[str], hours: float) -> Ratio:
@@ -259,36 +327,6 @@ def _settled(account: Account, ratio: Ratio, now: float | None, horizons: Sequen
     return AccountForecast(account.name, tuple(Chance(h, None, because=why) for h in horizons)) if why else None
 
 
-def _learnt(candles: Candles, method: str, *, is_fitted: bool) -> _Known:
-    days = (len(candles) - 1) // 24
-    features = {name: values[-1:] for name, values in (hourly(candles) | daily(candles, 24, min(90, days - 1))).items()}
-    sigma = float(np.exp(log_sigma(candles, 720)[-1]))
-    notes = []
-    if days < 91:
-        notes.append(f"{days} days of candles stand for 90")
-    if candles.bridged:
-        notes.append(f"{candles.bridged} missing candles bridged")
-    return _Known(features, sigma, method, is_fitted and days >= 91, tuple(notes), candles.ends_s)
-
-
-def _stated(shares: Mapping[str, float], prices: Mapping[str, AssetPrice]) -> _Known | str:
-    """Return what the stated volatilities of the assets say, or whose volatility is unknown.
-
-    Without candles there is no correlation: assets on one side count as moving together, the two sides as independent.
-    """
-    sums = [0.0, 0.0]
-    for asset, share in shares.items():
-        entry = prices.get(asset)
-        if entry is None or entry.volatility is None:
-            return f"no recent candles and no volatility of {asset}"
-        sums[share > 0] += abs(share) * float(entry.volatility)
-    sigma = math.hypot(*sums) / math.sqrt(YEAR_H)
-    notes: tuple[str, ...] = ("volatility as stated; no recent candles",)
-    if len(shares) > 1:
-        notes = (*notes, "correlation unknown: assets of one side move together, the sides independently")
-    return _Known(flat(sigma), sigma, "pooled map on stated volatility", False, notes)
-
-
 def _side(shares: Mapping[str, float]) -> str:
     """Return which map applies: "up" when one short asset alone moves it, else "down": the factor is turned to fall."""
     return "up" if len(shares) == 1 and next(iter(shares.values())) < 0 else "down"
@@ -306,7 +344,7 @@ def _band(account: Account, prices: Mapping[str, AssetPrice], shares: Mapping[st
     return total
 
 
-def _chance(outlook: Outlook, known: _Known, hours: float, until: float, distance: float, band: float) -> Chance:
+def _chance(outlook: Outlook, known: Known, hours: float, until: float, distance: float, band: float) -> Chance:
     if math.isinf(distance):
         return Chance(hours, None, because="no price move of what it holds liquidates it")
     logit = float(outlook.log_odds(until, distance)[0])

@@ -78,10 +78,7 @@ def candles_of(ground: Ground, found: Held) -> "tuple[dict[str, Candles], list[s
 
     A document is assessed offline: a venue is asked only when it is named. What a venue does not answer is a reason.
     """
-    assets = sorted(
-        {asset for account in found.portfolio.accounts for asset in account.assets}
-        - {asset for asset, price in found.portfolio.prices.items() if price.stable}
-    )
+    assets = _wanted(found.portfolio)
     if ground.candles is not None:
         return from_folder(ground.candles, assets), []
     if ground.venue is None and found.config is None:
@@ -90,6 +87,17 @@ def candles_of(ground: Ground, found: Held) -> "tuple[dict[str, Candles], list[s
     if source is None:
         return {}, ["no configured price venue has hourly candles; name a folder with --candles"]
     return asyncio.run(from_source(source, assets, HOURS, ground.timeout_s))
+
+
+def _wanted(document: Portfolio) -> list[str]:
+    """Return the volatile assets of all accounts, and the markets that their oracles follow."""
+    from engine.simulation.forecast import leg_followed
+
+    held = {asset for account in document.accounts for asset in account.assets}
+    oracles = [document.prices[asset].oracle for asset in held if asset in document.prices]
+    oracles += [oracle for account in document.accounts for oracle in account.oracles.values()]
+    held |= {other for oracle in oracles if (other := leg_followed(oracle)) is not None}
+    return sorted(held - {asset for asset, price in document.prices.items() if price.stable})
 
 
 def from_folder(folder: Path, assets: Iterable[str]) -> "dict[str, Candles]":

@@ -136,6 +136,30 @@ def test_without_candles_a_stated_volatility_serves_and_without_one_the_reason_i
     assert unknown.because == "no recent candles and no volatility of ETH"
 
 
+def test_a_staked_token_moves_like_the_market_that_its_oracle_follows() -> None:
+    legs = [{"price": "2500", "asset": "ETH"}, {"price": "1.2", "description": "rate"}]
+    staked = loan("18000")
+    staked["collateral"][0]["asset"] = "wstETH"
+    document = portfolio(staked, loan("15000"), wstETH={"oracle": "3000", "legs": legs})
+    forecaster = Forecaster(CANDLES)
+    mine, plain = (forecaster.of(each, document.prices, document.as_of_ns) for each in document.accounts)
+    assert mine.distance == pytest.approx(plain.distance)
+    assert [each.probability for each in mine.horizons] == pytest.approx([each.probability for each in plain.horizons])
+    assert not any(each.calibrated for each in mine.horizons)
+    assert "wstETH moves like ETH, at the rate its oracle applies now" in mine.notes
+    looped = loan("0")
+    looped["collateral"][0]["asset"] = "wstETH"
+    looped["debt"] = [{"asset": "ETH", "amount": "9.5", "borrow_rate": "0.02"}]
+    pair = portfolio(looped, wstETH={"oracle": "3000", "legs": legs})
+    assert of(pair).horizons[1].probability == pytest.approx(0, abs=1e-6)
+
+
+def test_what_two_sides_do_without_candles_is_unknown_rather_than_guessed() -> None:
+    stated = {"volatility": "0.6"}
+    document = portfolio(PAIR, ETH={"oracle": "2500", **stated}, BTC={"oracle": "60000", **stated})
+    assert of(document, {}).horizons[1].because.startswith("correlation of BTC and ETH unknown")
+
+
 def test_candles_after_the_moment_change_nothing() -> None:
     document = portfolio(loan())
     later = made(500, 7, start_s=int(ETH.ts[-1]) + 3600, sigma=0.05)
