@@ -12,6 +12,7 @@ from engine.reading import SECOND_NS, DocumentError, Node, read_json
 from engine.rendering import timestamp
 from marginline.solvency.attester import KEY_SIZE, SIGNATURE_SIZE
 from marginline.solvency.group import ORDER, SIZE, scalar_bytes
+from marginline.solvency.holdings import MAX_ACCOUNTS, MAX_NAME
 from marginline.solvency.proof import MAX_NONCE, MIN_NONCE, Openings
 from marginline.solvency.ranges import Secret
 from marginline.solvency.statement import (
@@ -32,9 +33,8 @@ SNAPSHOT_SCHEMA = "marginline.snapshot/1"
 OPENINGS_SCHEMA = "marginline.openings/1"
 PROOF_SCHEMA = "marginline.proof/1"
 DIGEST_SIZE = 64
-MAX_CAVEATS, MAX_CAVEAT, MAX_SUBJECT, MAX_NAME = 16, 200, 100, 40
+MAX_CAVEATS, MAX_CAVEAT, MAX_SUBJECT = 16, 200, 100
 MAX_DECIMALS = 36
-MAX_ACCOUNTS = 1000
 _ENVELOPE = ("schema", "as_of", "degraded")
 _SNAPSHOT_KEYS = (
     *_ENVELOPE,

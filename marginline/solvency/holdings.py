@@ -16,6 +16,8 @@ from marginline.solvency.statement import BPS, PRICE_SCALE, STANDARD, ListedAsse
 from providers.errors import ConfigError
 
 ASSETS_SCHEMA = "marginline.assets/1"
+MAX_NAME = 40
+MAX_ACCOUNTS = 1000
 MAX_PRICE = Decimal(10) ** 12
 PRICE_TOLERANCE = Decimal("0.01")
 _WIDE = Context(prec=200)
@@ -49,9 +51,12 @@ class Wanted:
 def holdings(accounts: Sequence[Account], prices: Mapping[str, AssetPrice]) -> dict[str, Holding]:
     """Return what the accounts hold and owe together, by asset; raises `ConfigError` for what no sum can express."""
     found: dict[str, Holding] = {}
+    if len(accounts) > MAX_ACCOUNTS:
+        raise ConfigError(f"{len(accounts)} accounts are too many for a statement; {MAX_ACCOUNTS} can be summed")
     for account in accounts:
         if account.kind is not Kind.LOAN:
             raise ConfigError(f"{account.name}: only loans can be attested; {_WHY_NOT[account.kind]}")
+        _require_text(account.quote, "the currency")
         if account.quote != accounts[0].quote:
             raise ConfigError(f"{account.name}: counts in {account.quote}, {accounts[0].name} in {accounts[0].quote}")
         for leg in account.collateral:
@@ -145,8 +150,9 @@ def _wanted_list(
 
 def _listed(asset: str, oracle: OraclePrice, threshold: Decimal) -> ListedAsset:
     """Return one place of the list, in the finest parts for which its price stays below 10**12."""
-    if not asset.isascii():
-        raise ConfigError(f"{asset!a}: the statement can only name assets in ASCII")
+    _require_text(asset, "the name of an asset")
+    if oracle.round_id is not None and oracle.round_id >= 2**128:
+        raise ConfigError(f"{asset}: its oracle's round is too large for a statement")
     decimals = 0
     while (price := parts_price(oracle.price, decimals)) >= MAX_PRICE:
         decimals += 1
@@ -160,6 +166,11 @@ def _listed(asset: str, oracle: OraclePrice, threshold: Decimal) -> ListedAsset:
         int(price.to_integral_value(ROUND_CEILING)),
         oracle.round_id,
     )
+
+
+def _require_text(text: str, what: str) -> None:
+    if len(text) > MAX_NAME or not all(" " <= sign <= "~" for sign in text):
+        raise ConfigError(f"{text[:60]!a}: {what} must be at most {MAX_NAME} printable ASCII characters in a statement")
 
 
 def parts_price(price: Decimal, decimals: int) -> Decimal:

@@ -29,9 +29,11 @@ def from_portfolio(portfolio: Portfolio, names: Sequence[str], number: int | Non
     if number is not None and hash_ is not None:
         chains = {account.chain_id for account in accounts}
         chain_id = chains.pop()
-        if chains or chain_id is None or chain_id < 1:
+        if chains or chain_id is None or not 1 <= chain_id < 2**64:
             raise ConfigError("--block: the accounts must be of one chain and say its chain_id")
         block = Block(chain_id, number, hash_)
+    if portfolio.as_of_ns < 0:
+        raise ConfigError("as_of: is before 1970; a statement cannot be of that time")
     return Read(accounts, portfolio.prices, portfolio.as_of_ns // SECOND_NS, block)
 
 

@@ -290,6 +290,14 @@ def test_a_key_that_is_none_is_refused_and_never_shown(tmp_path: Path, key: str,
     assert "zzzz" not in done.err
 
 
+@pytest.mark.parametrize("as_of", ["1969-12-31T23:59:59Z", "2999-01-01T00:00:00Z"])
+def test_a_document_of_another_age_is_not_attested(tmp_path: Path, as_of: str) -> None:
+    book = write(tmp_path / "old.txt", BOOK | {"as_of": as_of})
+    done = attest(tmp_path, more=("--portfolio", book))
+    assert (done.code, done.out) == (2, "")
+    assert "before 1970" in done.err or "yet to come" in done.err
+
+
 def test_no_file_is_ever_overwritten(shown: Path) -> None:
     before = {path.name: path.read_bytes() for path in shown.glob("*.json")}
     assert "s.json: exists already and is not overwritten" in attest(shown).err

@@ -123,7 +123,9 @@ def test_a_list_of_more_than_is_held_says_nothing_of_what_is_held() -> None:
     [
         (loan({"ETH": ("1e13", "0.8")}, {}), {"ETH": "2500"}, "ETH: an amount is too large"),
         (loan({"ETH": ("1", "0.8")}, {}), {}, "the oracle price of ETH is unknown"),
-        (loan({"USD₮0": ("1", "0.8")}, {}), {"USD₮0": "1"}, "can only name assets in ASCII"),
+        (loan({"USD₮0": ("1", "0.8")}, {}), {"USD₮0": "1"}, "the name of an asset must be at most 40 printable ASCII"),
+        (loan({"A" * 41: ("1", "0.8")}, {}), {"A" * 41: "1"}, "at most 40 printable ASCII"),
+        (replace(loan({"ETH": ("1", "0.8")}, {}), quote="USD₮"), {"ETH": "1"}, "the currency must be at most 40"),
         (loan({"X": ("1", "0.8")}, {}), {"X": "1e33"}, "too large for a statement"),
         (loan({}, {}), {}, "hold nothing and owe nothing"),
         (loan({f"A{i}": ("1", "0.8") for i in range(17)}, {}), {f"A{i}": "1" for i in range(17)}, "17 assets"),
@@ -138,6 +140,13 @@ def test_what_a_statement_cannot_hold_is_refused(account: Account, prices: dict[
 
     with pytest.raises(ConfigError, match=words):
         stated()
+
+
+def test_a_round_beyond_sixteen_bytes_is_refused() -> None:
+    prices = {"ETH": AssetPrice(OraclePrice(D(2500), round_id=2**128))}
+    held = holdings([loan({"ETH": ("1", "0.8")}, {})], prices)
+    with pytest.raises(ConfigError, match="ETH: its oracle's round is too large"):
+        asset_list(held, None, prices)
 
 
 def test_accounts_in_different_currencies_are_not_summed() -> None:
