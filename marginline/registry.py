@@ -29,6 +29,7 @@ FEED_MODULES: Mapping[str, str] = {
 }
 RESCUE_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.rescue.writer",
+    "bybit": "providers.bybit_account.rescue",
     "binance-usdm": "providers.binance_futures.usdm_rescue",
     "hyperliquid": "providers.hyperliquid_rescue",
     "spark": "providers.evm.rescue.writer",

@@ -4,11 +4,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from math import inf
+from typing import TypeVar
 
 from providers.credentials import Credentials
 from providers.errors import ProviderError, Refused, Unreachable
 from providers.http import Call, HttpTransport
 from providers.venue_clock import VenueClock
+
+T = TypeVar("T")
 
 CLOCK_S = 600.0
 
@@ -70,9 +73,22 @@ class SignedReads:
             self.clock.learn(venue_ns, sent_ns, self._now_ns())
             self._measured_at_s = now_s
 
-    def signed(self, method: str, path: str, query: str = "", content: bytes | None = None) -> Call:
-        """Return a request signed with the venue's time of now."""
-        return self._sign(self.credentials, self.clock.now_ms(), method, path, query, content)
+    def signed_by(self, credentials: Credentials, method: str, path: str, content: bytes) -> Call:
+        """Return a request that may move money, signed with what its owner armed and the venue's time of now."""
+        return self._sign(credentials, self.clock.now_ms(), method, path, "", content)
 
     async def _get(self, path: str, query: str, weight: float) -> bytes:
-        return await self.http.call(lambda: self.signed("GET", path, query), is_read=True, weight=weight)
+        def make() -> Call:
+            return self._sign(self.credentials, self.clock.now_ms(), "GET", path, query, None)
+
+        return await self.http.call(make, is_read=True, weight=weight)
+
+
+async def together(*work: Awaitable[T]) -> list[T]:
+    """Return what all of `work` gives; all are awaited before the error of the first that failed is raised."""
+    done: list[T] = []
+    for each in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(each, BaseException):
+            raise each
+        done.append(each)
+    return done

@@ -189,14 +189,14 @@ def _position(held: Held, picture: Picture, degraded: list[str]) -> Position:
         degraded.append(f"risk limits of {held.symbol} unread: maintenance unknown")
     if mark is None:
         degraded.append(f"no mark price of {held.symbol}")
+    if entry is None:
+        degraded.append(f"no entry price of {held.symbol}")
     quantity, is_inverse = held.size, _is_inverse(held, contract)
     if is_inverse:
         at = entry if entry is not None else mark
         quantity = _ZERO if at is None else held.size / at
         tiers = in_quote(tiers, mark) if mark is not None else ()
         entry = at
-        if at is None:
-            degraded.append(f"neither entry nor mark price of {held.symbol}: its size in coins is unknown")
     fee = picture.fees.get(held.symbol)
     if fee is None:
         fee = TAKER_FEE

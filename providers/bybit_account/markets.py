@@ -92,7 +92,7 @@ class _Instrument(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Instruments(msgspec.Struct, frozen=True):
-    list: tuple[_Instrument, ...] = ()
+    list: tuple[_Instrument, ...]
 
 
 class _InstrumentsReply(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class _Limit(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Limits(msgspec.Struct, frozen=True):
-    list: tuple[_Limit, ...] = ()
+    list: tuple[_Limit, ...]
 
 
 class _LimitsReply(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ class _Ticker(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Tickers(msgspec.Struct, frozen=True):
-    list: tuple[_Ticker, ...] = ()
+    list: tuple[_Ticker, ...]
 
 
 class _TickersReply(msgspec.Struct, frozen=True):
@@ -144,7 +144,7 @@ class _Ratio(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Ratios(msgspec.Struct, frozen=True):
-    list: tuple[_Ratio, ...] = ()
+    list: tuple[_Ratio, ...]
 
 
 class _RatiosReply(msgspec.Struct, frozen=True):
@@ -157,7 +157,7 @@ class _Fee(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Fees(msgspec.Struct, frozen=True):
-    list: tuple[_Fee, ...] = ()
+    list: tuple[_Fee, ...]
 
 
 class _FeesReply(msgspec.Struct, frozen=True):
@@ -170,7 +170,7 @@ class _Borrow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Borrows(msgspec.Struct, frozen=True):
-    list: tuple[_Borrow, ...] = ()
+    list: tuple[_Borrow, ...]
 
 
 class _BorrowsReply(msgspec.Struct, frozen=True):

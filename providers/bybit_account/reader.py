@@ -23,7 +23,7 @@ from providers.bybit_account.wire import Held, KeyInfo, parse_key, parse_mode, p
 from providers.errors import Malformed, Refused, Unauthorised, Unreachable
 from providers.following import Taken
 from providers.ports import Reading
-from providers.signed_reads import SignedReads
+from providers.signed_reads import SignedReads, together
 from providers.ws import Subscription
 
 T = TypeVar("T")
@@ -96,12 +96,9 @@ class Reader:
             mode = parse_mode(await self._read("/v5/account/info"))
         if self._is_due("key", _RULES_S):
             self._key = await self._optional("permissions of the key", self._ask_key(), "key")
-        wallet_raw, pages = await asyncio.gather(
-            self._read("/v5/account/wallet-balance", accountType="UNIFIED"),
-            asyncio.gather(*(self._positions(category, settle) for category, settle in _SCOPES)),
-        )
+        pages = await together(*(self._positions(category, settle) for category, settle in _SCOPES))
         held = tuple(each for page in pages for each in page)
-        wallet = parse_wallet(wallet_raw)
+        wallet = parse_wallet(await self._read("/v5/account/wallet-balance", accountType="UNIFIED"))
         base = Picture(mode, wallet) if old is None else old
         # Marks of the rows just read are newer than what was pushed before.
         prices = {symbol: replace(price, mark_price=None) for symbol, price in base.prices.items()}
@@ -126,7 +123,7 @@ class Reader:
             if rates is not None:
                 self._keep(borrow_rates=rates)
         contracts = {each.symbol: each for each in picture.held}.values()
-        await asyncio.gather(*(self._read_market(each) for each in contracts))
+        await together(*(self._read_market(each) for each in contracts))
 
     async def _read_market(self, held: Held) -> None:
         symbol, picture = held.symbol, self._picture

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from providers.credentials import Credentials
-from providers.errors import ProviderError, RateLimited, Refused, Unauthorised, Unreachable
+from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
 from providers.http import Call, HttpTransport, decode
 from providers.loose_numbers import NO_NUMBER, whole
 from providers.signed_reads import OffTime
@@ -20,6 +20,8 @@ VENUE = "bybit"
 RECV_WINDOW_MS = 5000
 STOP_S = 600.0
 TIME_PATH = "/v5/market/time"
+READ_RIGHT = "Read-Only"
+RESCUE_RIGHTS = "Contracts - Orders and Positions, Wallet - Account Transfer"
 _LOGIN_S = 10_000
 
 _RATE = frozenset({10006, 10429, 20003})
@@ -43,7 +45,7 @@ _KEY_WORDS = {
 
 
 class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    ret_code: int
+    ret_code: msgspec.Raw
     ret_msg: str = ""
 
 
@@ -54,7 +56,7 @@ class _Time(msgspec.Struct, frozen=True, rename="camel"):
 
 class _TimeReply(msgspec.Struct, frozen=True):
     result: _Time = _Time()
-    time: int | None = None
+    time: msgspec.Raw = NO_NUMBER
 
 
 def sign(credentials: Credentials, now_ms: int, method: str, path: str, query: str, content: bytes | None) -> Call:
@@ -88,7 +90,11 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             reply = msgspec.json.decode(body, type=_Envelope)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        return None if reply.ret_code == 0 else meaning(place, reply.ret_code, reply.ret_msg, whose)
+        try:
+            code = whole(VENUE, f"{place}: retCode", reply.ret_code)
+        except Malformed as error:
+            return error
+        return None if code == 0 else meaning(place, -1 if code is None else code, reply.ret_msg, whose)
 
     return judge
 
@@ -99,7 +105,7 @@ def meaning(place: str, code: int, said: str, whose: str = "the key") -> Provide
     if code == 10002:
         return OffTime(VENUE, detail, code)
     if code in _KEY_WORDS:
-        return Unauthorised(VENUE, f"{detail}; {whose} {_KEY_WORDS[code]}", code)
+        return Unauthorised(VENUE, f'{detail}; {whose} {_KEY_WORDS[code]}; to read it needs "{READ_RIGHT}"', code)
     if code == 10018:
         return RateLimited(VENUE, detail, STOP_S)
     if code in _RATE:
@@ -116,6 +122,10 @@ async def ask_time(http: HttpTransport) -> int:
     exact = whole(VENUE, "timeNano", reply.result.time_nano)
     if exact is not None:
         return exact
-    if reply.time is not None:
-        return reply.time * 1_000_000
-    return (whole(VENUE, "timeSecond", reply.result.time_second) or 0) * 1_000_000_000
+    at_ms = whole(VENUE, "time", reply.time)
+    if at_ms is not None:
+        return at_ms * 1_000_000
+    at_s = whole(VENUE, "timeSecond", reply.result.time_second)
+    if at_s is None:
+        raise Malformed(VENUE, f"{TIME_PATH}: no time in it")
+    return at_s * 1_000_000_000

@@ -4,7 +4,8 @@ Wire: bybit-exchange.github.io/docs/v5 (read 2026-11). `rest_url` replaces `http
 `wss://stream.bybit.com` of both WebSockets ("/v5/private" and "/v5/public/..." are appended). With a `rest_url` that is
 not one of the venue's own and no `ws_url` the account is polled: figures of two networks must never meet.
 
-The key needs to read the account, no more.
+The key needs to read the account, no more. Rescues need the rights to add margin and to place orders ("Contracts -
+Positions", "- Orders") and to move money between the owner's own wallets ("Wallet - Account Transfer").
 """
 
 import time
@@ -15,7 +16,7 @@ from engine.accounts import Kind
 from engine.depth import Depth
 from providers.bybit_account.markets import Contract, parse_book, parse_contract
 from providers.bybit_account.reader import Reader
-from providers.bybit_account.signing import VENUE, ask_time, judge_for, sign
+from providers.bybit_account.signing import READ_RIGHT, RESCUE_RIGHTS, VENUE, ask_time, judge_for, sign
 from providers.bybit_account.watch import Push, UserFeed
 from providers.errors import ConfigError, Malformed, Refused
 from providers.following import FollowedAccounts
@@ -30,6 +31,8 @@ INFO = ProviderInfo(
     kinds=frozenset({Kind.PERP}),
     reads=(
         "positions",
+        "hedge mode",
+        "inverse contracts",
         "margin balance",
         "collateral weights",
         "risk limits",
@@ -39,12 +42,11 @@ INFO = ProviderInfo(
         "venue liquidation price",
         "permissions",
     ),
+    rescues=("add-margin", "reduce"),
     required=frozenset({"key", "secret"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket",
-    permissions={
-        "read": "read-only",
-    },
+    permissions={"read": READ_RIGHT, "rescue": RESCUE_RIGHTS},
     depth=True,
 )
 

@@ -122,7 +122,7 @@ class _Row(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Page(msgspec.Struct, frozen=True, rename="camel"):
-    list: tuple[_Row, ...] = ()
+    list: tuple[_Row, ...]
     next_page_cursor: str | None = ""
     category: str = ""
 
@@ -157,7 +157,7 @@ class _Account(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Accounts(msgspec.Struct, frozen=True):
-    list: tuple[_Account, ...] = ()
+    list: tuple[_Account, ...]
 
 
 class _WalletReply(msgspec.Struct, frozen=True):
@@ -235,6 +235,8 @@ def _held(row: _Row, category: str) -> Held | None:
     """Return a row as a position, `None` for an empty one."""
     what = _clean(row.symbol)
     size = not_negative(VENUE, f"size of {what}", row.size)
+    if size is None:
+        raise Malformed(VENUE, f"{what}: a position without a size")
     if not size or not row.side:
         if size:
             raise Malformed(VENUE, f"{what}: a position of {size} without a side")

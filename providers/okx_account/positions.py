@@ -59,12 +59,12 @@ def position(held: Held, known: Known, degraded: list[str], *, is_scan: bool) ->
         )
     if mark is None:
         degraded.append(f"no mark price of {held.contract}")
+    if entry is None:
+        degraded.append(f"no entry price of {held.contract}")
     size = held.contracts * contract.value
     if contract.is_inverse:
         entry = entry if entry is not None else mark
         size = _ZERO if entry is None else size / entry
-        if entry is None:
-            degraded.append(f"neither entry nor mark price of {held.contract}: its size in coins is unknown")
     rate = _ZERO if is_scan else _rate(held, contract, known)
     if rate is None:
         degraded.append(f"position tiers of {held.contract} unread: maintenance unknown")

@@ -24,7 +24,7 @@ from providers.okx_account.signing import VENUE
 from providers.okx_account.watch import Changed, Push, UserFeed
 from providers.okx_account.wire import Held, parse_balance, parse_config, parse_positions
 from providers.ports import Reading
-from providers.signed_reads import SignedReads
+from providers.signed_reads import SignedReads, together
 from providers.ws import Subscription
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Reader:
         config = None if old is None else old.config
         if config is None or self._is_due("config", _CONFIG_S):
             config = parse_config(await self._read("/api/v5/account/config"))
-        balance, positions = await asyncio.gather(
+        balance, positions = await together(
             self._read("/api/v5/account/balance"), self._read("/api/v5/account/positions")
         )
         base = Picture(config, parse_balance(balance)) if old is None else old
@@ -113,7 +113,7 @@ class Reader:
             if interest is not None:
                 self._keep(interest=interest)
         held = {rates_key(each): each for each in picture.held if each.kind in _COMPUTED}
-        await asyncio.gather(*(self._read_market(each) for each in held.values()))
+        await together(*(self._read_market(each) for each in held.values()))
 
     async def _read_market(self, held: Held) -> None:
         name, due = held.contract, f"contract {rates_key(held)}"

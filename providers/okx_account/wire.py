@@ -229,6 +229,8 @@ def _held(row: _Row) -> Held | None:
     """Return a row as a position, `None` for an empty one."""
     what = clean(row.inst_id)
     contracts = number(VENUE, f"pos of {what}", row.pos)
+    if contracts is None and row.pos == NO_NUMBER:
+        raise Malformed(VENUE, f"{what}: a position without a size")
     if not contracts:
         return None
     if row.pos_side not in ("", "net", "long", "short"):
