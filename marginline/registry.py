@@ -15,6 +15,7 @@ ACCOUNT_MODULES: Mapping[str, str] = {
     "dydx": "providers.dydx",
     "hyperliquid": "providers.hyperliquid",
     "ibkr": "providers.ibkr",
+    "kraken-futures": "providers.kraken_futures.source",
     "manual": "providers.manual",
     "okx": "providers.okx_account.source",
     "spark": "providers.evm.aave_v3",

@@ -85,7 +85,7 @@ def _segregated(name: str, picture: Picture, currency: str) -> Account:
         maintenance_requirement=times(required, price),
         status="",
         directions=directions_of(summary),
-        tolerance=_TOLERANCE,
+        tolerance=picture.tolerance(held, balance, _TOLERANCE),
     )
     return Account(
         f"{name}:{currency}",
@@ -124,7 +124,7 @@ def _cross(name: str, picture: Picture) -> Account:
     if required is None and picture.held:
         degraded.append("total maintenance margin not reported: liquidation unknown")
     collateral, debt, oracles, all_legs = [], [], dict[str, OraclePrice](), []
-    explained, order_margin = ZERO, None
+    explained, drift, order_margin = ZERO, ZERO, None
     for currency in sorted({*picture.summaries, *(held.name.currency for held in picture.held)}):
         held = [each for each in picture.held if each.name.currency == currency]
         summary = picture.summaries.get(currency, Summary(currency, model))
@@ -143,6 +143,7 @@ def _cross(name: str, picture: Picture) -> Account:
             debt.append(Debt(currency, -wallet))
         oracles |= _oracle(picture, currency, held)
         explained += wallet * price + legs.counted
+        drift += picture.moved(held) * price
         if legs.order_margin is not None:
             order_margin = (order_margin or ZERO) + legs.order_margin * price
     merged = Legs(
@@ -169,7 +170,10 @@ def _cross(name: str, picture: Picture) -> Account:
         positions=positions,
         oracles=oracles,
         reported=VenueReport(
-            equity=total, maintenance_requirement=required, directions=directions, tolerance=_TOLERANCE
+            equity=total,
+            maintenance_requirement=required,
+            directions=directions,
+            tolerance=_TOLERANCE + (abs(drift / total) if total else ZERO),
         ),
         degraded=tuple(dict.fromkeys(degraded)),
         venue=f"{VENUE} cross",

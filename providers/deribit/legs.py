@@ -42,6 +42,22 @@ class Picture:
         tick = self.ticks.get(held.contract)
         return held.mark_price if tick is None else tick.mark_price
 
+    def tolerance(self, held: Sequence[Held], equity: Decimal | None, least: Decimal) -> Decimal:
+        """Return how far our figures may be from the venue's: more while prices have moved on since it reckoned.
+
+        `equity` is in the settlement currency.
+        """
+        return least + (abs(self.moved(held) / equity) if equity else ZERO)
+
+    def moved(self, held: Sequence[Held]) -> Decimal:
+        """Return what futures gained since the venue reckoned, in their settlement currency."""
+        total = ZERO
+        for each in held:
+            mark = self.mark_of(each)
+            if each.kind is Kind.FUTURE and mark is not None and each.mark_price is not None:
+                total += _profit(each, each.mark_price, mark)
+        return total
+
     def index_of(self, coin: str) -> Decimal | None:
         """Return the newest index price of a coin in USD."""
         for held in self.held:

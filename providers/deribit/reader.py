@@ -159,7 +159,7 @@ class Reader:
         now_s = asyncio.get_running_loop().time()
         if everything or now_s >= self._scopes_due_s:
             self._scopes_due_s = now_s + await self._read_scopes()
-        held, login = await asyncio.gather(self._positions(), self._login())
+        held, login = await self._positions(), await self._login()
         old = self._picture or Picture({})
         summaries = {each.currency: each for each in login.summaries}
         # What was pushed is older than this reading, and a contract may have been closed meanwhile.
@@ -174,10 +174,12 @@ class Reader:
         perpetuals = [one.contract for one in held if one.name.is_perpetual]
         if everything or now_s >= self._funding_due_s or not {*perpetuals} <= {*ticks}:
             self._funding_due_s = now_s + _FUNDING_S
-            await asyncio.gather(*(self._read_ticker(contract) for contract in perpetuals))
+            for contract in perpetuals:
+                await self._read_ticker(contract)
         if everything or now_s >= self._index_due_s:
             self._index_due_s = now_s + _INDEX_S
-            await asyncio.gather(*(self._read_index(currency) for currency in self._unpriced(summaries)))
+            for currency in self._unpriced(summaries):
+                await self._read_index(currency)
 
     async def _read_scopes(self) -> float:
         """Learn what the key may do; return the seconds until it is asked again. Raises `Unauthorised`."""
