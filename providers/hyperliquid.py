@@ -80,7 +80,7 @@ class HyperliquidAccounts(FollowedAccounts[Push]):
         feed = None
         if pushed_from is not None and self._place is not None:
             feed = UserFeed(options.name, user, pushed_from, options.tls_ca, clock)
-        reader = Reader(options.name, user, http, feed)
+        reader = Reader(options.name, user, http, feed, clock=clock)
         if pushed_from is not None and feed is None:
             pushed_from = None
             reader.warnings = (f"polled: the venue pushes to {MOST_USERS + 1} connections, others have them",)

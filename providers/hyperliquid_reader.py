@@ -1,7 +1,8 @@
 """What we know of one Hyperliquid user, kept up to date by REST, and by pushes that somebody else receives."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
@@ -42,6 +43,7 @@ from providers.hyperliquid_wire import (
     parse_universe,
 )
 from providers.ports import Reading
+from providers.venue_clock import MS_NS, VenueClock
 from providers.ws import Subscription
 
 T = TypeVar("T")
@@ -55,10 +57,19 @@ _LEVERAGES = 5
 
 
 class Reader:
-    """The picture of one user. `unread` names optional parts that could not be read, with the reason."""
+    """The picture of one user. `warnings` are told with every reading. `clock` is UTC now in ns."""
 
-    def __init__(self, name: str, user: str, http: HttpTransport, feed: UserFeed | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        user: str,
+        http: HttpTransport,
+        feed: UserFeed | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._name, self._user, self._http, self._feed = name, user, http, feed
+        self._clock, self._venue_clock = clock, VenueClock(clock=clock)
         self._picture = Picture({}, mode=AccountMode.UNREAD)
         self._dexes: tuple[str, ...] = ()
         self._mode_due_s = self._markets_due_s = -inf
@@ -100,7 +111,8 @@ class Reader:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
         degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
         found = at_time(accounts(self._name, replace(self._picture, degraded=degraded)), now_ns)
-        warnings = (*self.warnings, *self._delisted())
+        complaint = self._venue_clock.complaint()
+        warnings = (*self.warnings, *((complaint,) if complaint else ()), *self._delisted())
         return Reading(self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=warnings)
 
     def _delisted(self) -> tuple[str, ...]:
@@ -115,8 +127,14 @@ class Reader:
     async def refresh(self, *, everything: bool = False) -> None:
         """Read what is due. Only the main state must succeed; what else fails is named. Raises `ProviderError`."""
         now_s = asyncio.get_running_loop().time()
+        sent_ns = self._clock()
         main = await self._state("")
+        received_ns = self._clock()
         look_around = everything or now_s >= self._mode_due_s
+        if look_around:
+            self._venue_clock.forget()
+        if main.time_ms is not None:
+            self._venue_clock.learn(main.time_ms * MS_NS, sent_ns, received_ns)
         if look_around:
             self._mode_due_s = now_s + (_MODE_S if await self._look_around() else _RETRY_S)
         asked = [dex for dex in self._dexes if look_around or dex in self.dexes_in_use]

@@ -88,7 +88,7 @@ class HyperliquidRescue:
         self._wallet, self._clock = (wallet_address or "").lower(), clock
         budget = shared_budget(VENUE, rest_url, _WEIGHT_PER_MINUTE, 60)
         self._http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca)
-        self._reads = RescueReads(self._http, self._user, self._wallet)
+        self._reads = RescueReads(self._http, self._user, self._wallet, clock=clock)
         self._last_nonce = 0
         self._taken: dict[str, Found | None] = {}
         self._looked: dict[int, tuple[int, Found | None]] = {}
@@ -177,7 +177,7 @@ class HyperliquidRescue:
             return "there is nothing to send"
         for step in steps:
             payload = step.payload
-            fault = fault_of(payload, self._user, right.vault, self._clock() // 1_000_000, is_mainnet=self._is_mainnet)
+            fault = fault_of(payload, self._user, right.vault, self._now_ms(), is_mainnet=self._is_mainnet)
             fault = fault or await self._misfit(account, scope, payload)
             if fault or (is_user_signed(payload) and right.no_transfer):
                 return fault or right.no_transfer
@@ -294,7 +294,7 @@ class HyperliquidRescue:
             raise Malformed(VENUE, "the reference of the action cannot be read") from error
         if found.fate in (Fate.CONFIRMED, Fate.REJECTED) or signed_reference not in self._taken:
             return found
-        if self._clock() // 1_000_000 < nonce_ms + SKEW_MS and found.fate is Fate.PENDING:
+        if self._now_ms() < nonce_ms + SKEW_MS and found.fate is Fate.PENDING:
             return found
         return Found(Fate.CONFIRMED, "the venue said ok")
 
@@ -307,7 +307,7 @@ class HyperliquidRescue:
         """Look into the ledger, a heavy request: less often the older the action, not at every question."""
         now_ms = self._clock() // 1_000_000
         looked_ms, found = self._looked.get(nonce_ms, (0, None))
-        if found is None or now_ms - looked_ms >= (now_ms - nonce_ms) / _LOOKS:
+        if found is None or now_ms - looked_ms >= (self._now_ms() - nonce_ms) / _LOOKS:
             since_ms = nonce_ms - SKEW_MS
             raw = await self._reads.ask("userNonFundingLedgerUpdates", HEAVY, user=owner, startTime=since_ms)
             found = transfer_fate(facts, parse_transfers(raw), await self._reads.purse("", owner))
@@ -359,12 +359,16 @@ class HyperliquidRescue:
         bound = order_of(payload)["p"]
         return Step(f"{side} {option.amount:f} {coin} reduce-only, at {bound} or better", payload)
 
+    def _now_ms(self) -> int:
+        """Return the venue's time now: what is signed is valid by its clock, not by ours."""
+        return self._reads.venue_clock.now_ms()
+
     def _scope(self, account: Account) -> Scope:
         return scope_of(account, self._name)
 
     def _nonce(self) -> int:
-        """Return UTC now in ms, always above the last one: two actions must not share it."""
-        self._last_nonce = max(self._clock() // 1_000_000, self._last_nonce + 1)
+        """Return the venue's time in ms, always above the last one: two actions must not share it."""
+        self._last_nonce = max(self._now_ms(), self._last_nonce + 1)
         return self._last_nonce
 
 

@@ -1,8 +1,9 @@
 """What a Hyperliquid rescue reads, by REST alone; what changes only by the user's own doing is not asked every time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from math import inf
 
 from engine.accounts import Account
 from providers.errors import Malformed, Refused, Unreachable
@@ -20,17 +21,23 @@ from providers.hyperliquid_rescue_wire import (
 )
 from providers.hyperliquid_spot_wire import parse_dexes, parse_tokens
 from providers.hyperliquid_wire import VENUE, AccountMode, dex_of, parse_mode
+from providers.venue_clock import MS_NS, VenueClock
 
 USDC = "USDC"
 LIGHT, HEAVY, _ROLE = 2, 20, 60
-_ROLE_S, _MODE_S, _DEXES_S, _RULES_S = 600.0, 30.0, 120.0, 60.0
+_ROLE_S, _MODE_S, _DEXES_S, _RULES_S, _CLOCK_S = 600.0, 30.0, 120.0, 60.0, 60.0
 
 
 class RescueReads:
-    """Reads for the rescue of one user, signed for by `wallet` ("" for nobody), both addresses in lower case."""
+    """Reads for the rescue of one user, signed for by `wallet` ("" for nobody), both addresses in lower case.
 
-    def __init__(self, http: HttpTransport, user: str, wallet: str) -> None:
+    `venue_clock` is the venue's time, learnt from the states that are read: an action expires by it.
+    """
+
+    def __init__(self, http: HttpTransport, user: str, wallet: str, *, clock: Callable[[], int]) -> None:
         self._http, self._user, self._wallet = http, user, wallet
+        self._clock, self.venue_clock = clock, VenueClock(clock=clock)
+        self._measured_s = -inf
         self._mode: tuple[float, AccountMode] | None = None
         self._roles: dict[str, tuple[float, Role]] = {}
         self._dexes: tuple[float, tuple[str, ...]] | None = None
@@ -53,7 +60,16 @@ class RescueReads:
 
     async def purse(self, dex: str, user: str | None = None) -> Purse:
         """Return one dex of the user."""
-        return parse_purse(await self.ask("clearinghouseState", LIGHT, user=user or self._user, **_scope(dex)))
+        sent_ns = self._clock()
+        raw = await self.ask("clearinghouseState", LIGHT, user=user or self._user, **_scope(dex))
+        received_ns, purse = self._clock(), parse_purse(raw)
+        if purse.time_ms is not None:
+            now_s = asyncio.get_running_loop().time()
+            if now_s > self._measured_s + _CLOCK_S:
+                self.venue_clock.forget()
+                self._measured_s = now_s
+            self.venue_clock.learn(purse.time_ms * MS_NS, sent_ns, received_ns)
+        return purse
 
     async def spot(self) -> Decimal:
         """Return the free USDC of the spot balance."""

@@ -178,6 +178,15 @@ async def _set_long(server: HyperliquidServer, quantity: str) -> None:
     server.push("clearinghouseState", {"dex": "", "user": _USER, "clearinghouseState": state})
 
 
+def _set_clock(server: HyperliquidServer, ahead_s: float) -> None:
+    now_ms = time.time_ns() // 1_000_000 + round(ahead_s * 1000)
+    assert server.exchange is not None
+    server.exchange.now_ms = now_ms
+    for name, state in server.info.items():
+        if name.startswith("clearinghouseState") and isinstance(state, dict):
+            state["time"] = now_ms
+
+
 def _forbid(server: HyperliquidServer) -> None:
     server.info["userRole"] = {"role": "agent", "data": {"user": "0x" + "cd" * 20}}
     assert server.exchange is not None
@@ -222,6 +231,7 @@ VENUES = (
         settings={"address": _USER},
         secrets={"signer": "0x" + _AGENT_KEY.hex()},
         forbid=_forbid,
+        set_clock=_set_clock,
         payloads=_RECORDED,
         rescue=Rescue(
             account=f"{NAME}:ETH",

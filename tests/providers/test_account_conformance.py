@@ -359,6 +359,26 @@ def test_a_clock_that_is_off_is_corrected_and_named(venue: Venue, ahead_s: float
     within(story())
 
 
+@where(lambda one: one.set_clock is not None and one.rescue is not None)
+@pytest.mark.parametrize("ahead_s", [90.0, -90.0])
+def test_a_rescue_lands_though_our_clock_is_off(venue: Venue, ahead_s: float, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with bench(venue, tmp_path) as made:
+            rescue, tools = venue.rescue, await made.tools()
+            assert rescue is not None
+            assert venue.set_clock is not None
+            venue.set_clock(made.server, ahead_s)
+            rescuer, before = tools.rescuers[NAME], rescue.figure(made.server)
+            account = account_of(await made.read(), rescue.account)
+            steps = await rescuer.prepare(account, option_of(rescue, await rescuer.standing(account)))
+            assert await rescuer.verify(account, steps) == ""
+            for step in steps:
+                await rescuer.send(rescuer.sign(step, tools.signers[NAME]))
+            assert rescue.figure(made.server) - before == Decimal(rescue.amount)
+
+    within(story())
+
+
 # Following
 
 

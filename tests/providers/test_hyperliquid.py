@@ -469,4 +469,4 @@ def test_a_poll_that_never_or_always_comes_is_a_config_error(poll_s: float) -> N
 
 def test_the_matrix_says_that_an_address_is_enough() -> None:
     assert INFO.required == {"address"}
-    assert INFO.rescues == ("add-margin",)  # and that takes a signer
+    assert INFO.rescues == ("add-margin", "reduce")  # and that takes a signer
