@@ -175,7 +175,65 @@ def stress(
     raise typer.Exit(command(ground, wish, as_json=as_json))
 
 
+def size(
+    account: Annotated[str | None, typer.Argument(help="Room left in an account; or use the options below.")] = None,
+    health: Annotated[str | None, typer.Option(help="The least health factor, above 1.")] = None,
+    distance: Annotated[str | None, typer.Option(help="The least distance to liquidation: 30%.")] = None,
+    probability: Annotated[str | None, typer.Option(help="The highest chance to be liquidated: 5%.")] = None,
+    within: Annotated[str, typer.Option(help="... within this time.")] = "7d",
+    collateral: Annotated[str | None, typer.Option(metavar="ASSET=AMOUNT", help="What is put in.")] = None,
+    borrow: Annotated[str | None, typer.Option(metavar="ASSET", help="What is borrowed.")] = None,
+    open_: Annotated[str | None, typer.Option("--open", metavar="ASSET=long|short", help="A perp instead.")] = None,
+    margin: Annotated[str | None, typer.Option(help="The perp's margin, in its quote currency.")] = None,
+    price: Annotated[str | None, typer.Option(help="Price of the collateral or the perp.")] = None,
+    threshold: Annotated[str | None, typer.Option(help="Liquidation threshold: 0.83.")] = None,
+    max_ltv: Annotated[str | None, typer.Option(help="What the protocol lends at most: 0.805.")] = None,
+    maintenance: Annotated[str | None, typer.Option(help="The perp's maintenance rate: 1%.")] = None,
+    supply_rate: Annotated[str | None, typer.Option(help="Annual rate earned.")] = None,
+    borrow_rate: Annotated[str | None, typer.Option(help="Annual rate paid.")] = None,
+    funding: Annotated[str | None, typer.Option(help="Annual funding that a long pays.")] = None,
+    volatility: Annotated[str | None, typer.Option(help="Annual volatility, for --probability: 0.62.")] = None,
+    portfolio: PortfolioOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Say how much can be borrowed or opened at a wanted health, distance or chance, and what leverage does.
+
+    \b
+    Examples:
+        marginline size main --health 1.8
+        marginline size --collateral ETH=10 --borrow USDC --price 2500 --threshold 0.83 --distance 30%
+        marginline size --open BTC=long --margin 5000 --price 60000 --maintenance 1% --probability 5% --volatility 0.5
+    """
+    from marginline.commands.ground import Ground
+    from marginline.commands.size import Wish
+    from marginline.commands.size import size as command
+
+    wish = Wish(
+        account=account,
+        collateral=collateral,
+        borrow=borrow,
+        open=open_,
+        margin=margin,
+        health=health,
+        distance=distance,
+        probability=probability,
+        within=within,
+        price=price,
+        threshold=threshold,
+        max_ltv=max_ltv,
+        maintenance=maintenance,
+        supply_rate=supply_rate,
+        borrow_rate=borrow_rate,
+        funding=funding,
+        volatility=volatility,
+    )
+    ground = Ground(portfolio, None, None, None, config, timeout)
+    raise typer.Exit(command(ground, wish, as_json=as_json))
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (forecast, requirement, calibrate, stress):
+    for command in (forecast, requirement, stress, size, calibrate):
         app.command()(command)
