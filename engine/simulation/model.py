@@ -27,7 +27,6 @@ _FARTHEST = 5.0
 """Features count at most so many standard deviations from their mean."""
 _STEEPEST, _FLATTEST = -8.0, -0.7
 """Slopes of the log odds over the log distance beyond the outermost knots lie between these."""
-_LEAST_FALL = -1e-3
 _SLOPE_ERROR = 2.0
 """Standard error of that slope: how unsure log odds get beyond the knots, per unit of log distance."""
 
@@ -112,7 +111,7 @@ def at_distance(knots: Floats, logits: Floats, distance: Floats) -> Floats:
     near, far = logits[rows, right - 1], logits[rows, right]
     slope = (far - near) / (places[right] - places[right - 1])
     beyond = np.clip(slope, _STEEPEST, _FLATTEST)
-    inside = near + np.minimum(slope, _LEAST_FALL) * (at - places[right - 1])
+    inside = near + slope * (at - places[right - 1])
     shorter = near + beyond * (at - places[0])
     longer = far + beyond * (at - places[-1])
     return np.asarray(np.where(at < places[0], shorter, np.where(at > places[-1], longer, inside)), dtype=np.float64)

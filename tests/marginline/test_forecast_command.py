@@ -11,7 +11,9 @@ import pytest
 from engine.simulation.candles import Candles
 from tests.engine.simulation.accounts import AS_OF, HOURS, loan, perp
 from tests.engine.simulation.series import made
+from tests.hyperliquid_server import HyperliquidServer
 from tests.marginline.command import Done, marginline, write
+from tests.marginline.test_readers import ask, config, on_loopback
 from tests.venues import VenueServer
 
 
@@ -125,12 +127,37 @@ def test_bad_candles_are_usage_errors_that_name_file_and_line(tmp_path: Path, li
     assert said in done.err
 
 
-def test_candles_of_a_venue_are_read_when_it_is_named(tmp_path: Path) -> None:
-    series = made(2300, 3)
-    rows = [
+def market_rows(hours: int) -> list[tuple[str, str, str, str]]:
+    series = made(hours, 3, price=2480)
+    return [
         (f"{o:.6f}", f"{h + 0.01:.6f}", f"{low - 0.01:.6f}", f"{c:.6f}")
         for o, h, low, c in zip(series.open, series.high, series.low, series.close, strict=True)
     ]
+
+
+def test_live_accounts_are_forecast_from_the_candles_of_a_configured_venue(tmp_path: Path) -> None:
+    async def work(venue: HyperliquidServer, one: VenueServer, two: VenueServer) -> None:
+        one.set_hours("ETH", market_rows(2300))
+        path = config(tmp_path, venue, one, two)
+        done = await ask("forecast", "--json", "-c", path)
+        assert done.code == 0, done.err
+        (account,) = done.json["accounts"]
+        assert account["moves"] == "ETH up"
+        assert float(account["distance"]) == pytest.approx(2950.98039216 / 2500 - 1, abs=1e-3)
+        assert account["horizons"]["7d"]["calibrated"] is True
+        required = await ask("requirement", "--json", "-c", path)
+        assert required.code == 0, required.err
+        assert float(required.json["accounts"][0]["required"]) > 25_000 * 0.05
+        venue.info = {}
+        unread = await ask("forecast", "--json", "-c", path, "--timeout", "5")
+        assert unread.code == 4
+        assert unread.out == ""
+
+    on_loopback(work)
+
+
+def test_candles_of_a_venue_are_read_when_it_is_named(tmp_path: Path) -> None:
+    rows = market_rows(2300)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     async def test() -> Done:
