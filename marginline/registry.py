@@ -9,6 +9,7 @@ from providers.ports import ProviderInfo
 ACCOUNT_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.aave_v3",
     "alpaca": "providers.alpaca",
+    "binance-pm": "providers.binance_futures.pm",
     "binance-usdm": "providers.binance_futures.usdm",
     "bybit": "providers.bybit_account.source",
     "deribit": "providers.deribit.source",
@@ -30,8 +31,9 @@ FEED_MODULES: Mapping[str, str] = {
 }
 RESCUE_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.rescue.writer",
-    "bybit": "providers.bybit_account.rescue",
+    "binance-pm": "providers.binance_futures.pm_rescue",
     "binance-usdm": "providers.binance_futures.usdm_rescue",
+    "bybit": "providers.bybit_account.rescue",
     "hyperliquid": "providers.hyperliquid_rescue",
     "spark": "providers.evm.rescue.writer",
 }

@@ -1,12 +1,11 @@
 """What we know of one USD-M futures account, kept up to date by REST, and by pushes that somebody else receives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
-from engine.accounts import Tier
 from providers.binance_futures.accounts import Picture, accounts, marks
+from providers.binance_futures.asking import brackets, parsed, premiums
 from providers.binance_futures.client import Client
 from providers.binance_futures.due import Agenda
 from providers.binance_futures.permissions import Permissions, parse_permissions
@@ -16,25 +15,19 @@ from providers.binance_futures.wire import (
     Place,
     parse_account,
     parse_asset_indexes,
-    parse_brackets,
     parse_funding_hours,
     parse_isolated,
     parse_modes,
     parse_positions,
-    parse_premiums,
 )
 from providers.errors import RateLimited, Refused, Unreachable
 from providers.following import Taken
 from providers.ports import Reading
 from providers.ws import Subscription
 
-T = TypeVar("T")
-
 # Seconds between two reads of what changes slowly, and request weights (developers.binance.com, read 2026-11).
 _MODES_S, _RULES_S, _FUNDING_S, _INDEX_S, _RIGHTS_S = 120.0, 3600.0, 60.0, 15.0, 600.0
 _CALLED_NS = 300_000_000_000
-_SINGLY = 5
-"""Up to so many symbols are asked for one by one; above, for all that the venue lists at once."""
 
 
 class Reader:
@@ -121,11 +114,11 @@ class Reader:
         agenda = self._agenda
         if agenda.is_due("account mode"):
             raw = self._futures.signed("/fapi/v1/accountConfig", weight=5)
-            modes = await agenda.read("account mode", _MODES_S, _parsed(raw, parse_modes))
+            modes = await agenda.read("account mode", _MODES_S, parsed(raw, parse_modes))
             picture = picture if modes is None else replace(picture, modes=modes)
         if symbols and (is_new or agenda.is_due("margin modes")):
             raw = self._futures.signed("/fapi/v1/symbolConfig", weight=5)
-            isolated = await agenda.read("margin modes", _MODES_S, _parsed(raw, parse_isolated))
+            isolated = await agenda.read("margin modes", _MODES_S, parsed(raw, parse_isolated))
             picture = picture if isolated is None else replace(picture, isolated=isolated)
         return picture
 
@@ -134,7 +127,9 @@ class Reader:
         due = self._agenda.is_due("leverage brackets")
         wanted = sorted(symbols if due else symbols - picture.tiers.keys())
         if wanted:
-            tiers = await self._agenda.read("leverage brackets", _RULES_S, self._brackets(wanted))
+            tiers = await self._agenda.read(
+                "leverage brackets", _RULES_S, brackets(self._futures, "/fapi/v1/leverageBracket", wanted)
+            )
             picture = picture if tiers is None else replace(picture, tiers={**picture.tiers, **tiers})
         return picture
 
@@ -142,14 +137,14 @@ class Reader:
         agenda = self._agenda
         if symbols and agenda.is_due("funding intervals"):
             raw = self._futures.public("/fapi/v1/fundingInfo")
-            hours = await agenda.read("funding intervals", _RULES_S, _parsed(raw, parse_funding_hours))
+            hours = await agenda.read("funding intervals", _RULES_S, parsed(raw, parse_funding_hours))
             picture = picture if hours is None else replace(picture, hours=hours)
         if symbols and (agenda.is_due("funding") or not symbols <= picture.funding.keys()):
-            funding = await agenda.read("funding", _FUNDING_S, self._premiums(sorted(symbols)))
+            funding = await agenda.read("funding", _FUNDING_S, premiums(self._futures, sorted(symbols)))
             picture = picture if funding is None else replace(picture, funding={**picture.funding, **funding})
         if picture.modes is not None and picture.modes.is_multi_asset and agenda.is_due("asset index"):
             raw = self._futures.public("/fapi/v1/assetIndex", weight=10)
-            indexes = await agenda.read("asset index", _INDEX_S, _parsed(raw, parse_asset_indexes))
+            indexes = await agenda.read("asset index", _INDEX_S, parsed(raw, parse_asset_indexes))
             picture = picture if indexes is None else replace(picture, indexes=indexes)
         return picture
 
@@ -158,7 +153,7 @@ class Reader:
         if self._wallet is not None and self._agenda.is_due("rights"):
             raw = self._wallet.signed("/sapi/v1/account/apiRestrictions")
             try:
-                rights = await self._agenda.read("rights", _RIGHTS_S, _parsed(raw, parse_permissions))
+                rights = await self._agenda.read("rights", _RIGHTS_S, parsed(raw, parse_permissions))
             except RateLimited as error:
                 self._agenda.unread["rights"] = error.detail
                 return
@@ -168,22 +163,3 @@ class Reader:
                 await self._streams.key.keep()
             except (Refused, Unreachable, RateLimited):
                 return  # tried again with the next poll; a key that runs out ends its socket, which says so
-
-    async def _brackets(self, symbols: Sequence[str]) -> Mapping[str, tuple[Tier, ...]]:
-        found: dict[str, tuple[Tier, ...]] = {}
-        asked = [{"symbol": symbol} for symbol in symbols] if len(symbols) <= _SINGLY else [{}]
-        for fields in asked:
-            found |= parse_brackets(await self._futures.signed("/fapi/v1/leverageBracket", fields))
-        return {symbol: tiers for symbol, tiers in found.items() if symbol in symbols}
-
-    async def _premiums(self, symbols: Sequence[str]) -> Mapping[str, Funding]:
-        found: dict[str, Funding] = {}
-        asked = [{"symbol": symbol} for symbol in symbols] if len(symbols) <= _SINGLY else [{}]
-        for fields in asked:
-            raw = await self._futures.public("/fapi/v1/premiumIndex", fields, weight=1 if fields else 10)
-            found |= parse_premiums(raw)
-        return {symbol: each for symbol, each in found.items() if symbol in symbols}
-
-
-async def _parsed(raw: Awaitable[bytes], parse: Callable[[bytes], T]) -> T:
-    return parse(await raw)

@@ -117,14 +117,15 @@ def _mark(event: _Event) -> MarkPush:
 class ListenKey:
     """The key under which the venue pushes an account's events. `path` is where it is made; `route` where it is heard.
 
-    `generation` rises when the key was lost, so that whoever listens knows to connect anew.
+    `is_in_query` says in which form it is tried first. `generation` rises when the key was lost, so that whoever
+    listens knows to connect anew.
     """
 
-    def __init__(self, client: Client, path: str, base: str, route: str) -> None:
+    def __init__(self, client: Client, path: str, base: str, route: str, *, is_in_query: bool = True) -> None:
         self._client, self._path, self._base, self._route = client, path, base, route
         self._made_s: float | None = None
         self._asked_s: float | None = None
-        self._is_in_query = True
+        self._is_in_query = is_in_query
         self.is_heard = False
         self.generation = 0
 
