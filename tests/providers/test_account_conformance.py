@@ -460,18 +460,33 @@ def test_a_silent_socket_costs_freshness_but_no_truth(venue: Venue, tmp_path: Pa
 
 
 @every_venue
-def test_a_venue_that_is_gone_is_told_and_comes_back(venue: Venue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [Cut.BEFORE, Answer(503, b"maintenance")], ids=["cut", "503"])
+def test_a_venue_that_is_gone_is_told_and_comes_back(venue: Venue, fault: Cut | Answer, tmp_path: Path) -> None:
     async def story() -> None:
         async with bench(venue, tmp_path) as made, aclosing(made.source().watch()) as items:
             await reading_with(items, expected(venue.holds))
             made.middle.admits, made.middle.is_hushed = False, True
-            made.middle.breaks = lambda _: Cut.BEFORE
+            made.middle.breaks = lambda _: fault
             made.middle.drop()
             lost = await link_in(items, LinkState.DOWN, LinkState.STALE)
             assert lost.detail
             await venue.set_long(made.server, "7")
             made.middle.breaks, made.middle.admits, made.middle.is_hushed = lambda _: None, True, False
             await reading_with(items, with_long(venue, "7"))
+
+    within(story())
+
+
+@keyed
+def test_a_key_that_is_revoked_while_it_is_followed_ends_the_following(venue: Venue, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with bench(venue, tmp_path) as made, aclosing(made.source().watch()) as items:
+            await reading_with(items, expected(venue.holds))
+            assert venue.revoke is not None
+            venue.revoke(made.server)
+            made.middle.drop()
+            with pytest.raises(Refused, match=f"key ..{venue.secrets['key'][-4:]}"):
+                await reading_with(items, None)
 
     within(story())
 
