@@ -147,7 +147,8 @@ def demo_rescue(
         from desk.journal import Journal
         from desk.limits import Limits
         from desk.standing import StandingPlans
-        from providers.simulated.rescue import DemoSigner, SimulatedRescue
+        from providers.simulated.rescue import SimulatedRescue
+        from providers.simulated.signer import DemoSigner
 
         folder = tempfile.TemporaryDirectory(prefix="marginline-demo-")
         rescue, signer, names = SimulatedRescue(market), DemoSigner(), [source.name for source in sources]

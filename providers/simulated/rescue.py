@@ -1,6 +1,6 @@
 """Rescues in the simulated market: wallets are spent, accounts change, blocks take their time, links fail on the way.
 
-Nothing here knows a key: `DemoSigner` signs nothing that anybody would take, and is unlocked by arming alone.
+Nothing here knows a key: see `providers.simulated.signer`.
 """
 
 import hashlib
@@ -14,18 +14,17 @@ from engine.market import health_at
 from engine.record import record
 from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
 from engine.solvency import gap, solvency_of, trigger_prices
-from providers.errors import Refused, Unauthorised, Unreachable
+from providers.errors import Refused, Unreachable
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
 from providers.simulated.cast import CAST, BrokerPlan, LoanPlan
 from providers.simulated.changes import Change, Deed
 from providers.simulated.links import SimulatedLink
 from providers.simulated.market import SimulatedMarket
 from providers.simulated.scenarios import Loss
+from providers.simulated.signer import ADDRESS, SIGNER_NAME
 from providers.simulated.wallets import DECIMALS, PERMITS, PROTOCOL, WALLETS, Wallet
 
 VENUE = "simulated"
-SIGNER_NAME = "demo"
-_ADDRESS = "0x" + "51" * 20
 _EXACT = Context(prec=60)
 _ZERO = Decimal(0)
 # In the chain's coin, by chain: what one step burns, and what must be there for it with headroom for full blocks.
@@ -47,47 +46,7 @@ class _Sent:
     amount: Decimal
     lands_s: float
     fails: str = ""
-
-
-class DemoSigner:
-    """A `SignerBox` without a key: armed or not is all that it knows."""
-
-    def __init__(self) -> None:
-        self._is_locked = True
-
-    @property
-    def name(self) -> str:
-        """Return what screens call it."""
-        return SIGNER_NAME
-
-    @property
-    def address(self) -> str:
-        """Return an address that nobody has."""
-        return _ADDRESS
-
-    @property
-    def needs_password(self) -> bool:
-        """Return that there is none."""
-        return False
-
-    @property
-    def is_locked(self) -> bool:
-        """Return whether it would sign."""
-        return self._is_locked
-
-    async def unlock(self, password: str | None = None) -> None:
-        """Make it sign."""
-        self._is_locked = False
-
-    def lock(self) -> None:
-        """Make it refuse."""
-        self._is_locked = True
-
-    def sign_digest(self, digest: bytes) -> tuple[int, int, int]:
-        """Return numbers that look like a signature; raises `Unauthorised` when locked."""
-        if self._is_locked:
-            raise Unauthorised(VENUE, "the demo signer is locked; arm first")
-        return 27, int.from_bytes(digest, "big") or 1, 1
+    nonce: int = 0
 
 
 class SimulatedRescue:
@@ -99,6 +58,7 @@ class SimulatedRescue:
         self._sent: dict[str, _Sent] = {}
         self._lost: dict[str, str] = {}
         self._nonces: dict[str, int] = {}
+        self._replaced: dict[str, str] = {}
 
     async def standing(self, account: Account) -> Standing:
         """Return the rescuer's funds now; raises `Unreachable` while the account's link is lost."""
@@ -172,7 +132,7 @@ class SimulatedRescue:
         digest = hashlib.sha256(raw.encode()).digest()
         signer.sign_digest(digest)
         nonce = int(str(step.payload["nonce"]))
-        return Signed("0x" + digest.hex(), raw, nonce, WALLETS[str(step.payload["account"])].owner or _ADDRESS)
+        return Signed("0x" + digest.hex(), raw, nonce, WALLETS[str(step.payload["account"])].owner or ADDRESS)
 
     async def send(self, signed: Signed) -> None:
         """Let it land in its time. On a link that is lost nobody knows: a silent one may have carried it."""
@@ -186,6 +146,13 @@ class SimulatedRescue:
             raise Refused(VENUE, "already known")
         if not self._sources[name].reading_at(now_s).accounts:
             raise Refused(VENUE, f"{name} is closed")
+        waiting = self._under(name, int(str(payload["nonce"])))
+        if waiting:
+            if self._sent[waiting].lands_s <= now_s:
+                raise Refused(VENUE, f"nonce {payload['nonce']} was used by {waiting}")
+            self._sent[signed.reference] = self._sent.pop(waiting)
+            self._replaced[waiting] = signed.reference
+            return
         self._take(signed.reference, payload, now_s)
         if outage is not None:
             raise Unreachable(VENUE, f"{name}: no answer within 5 s (simulated outage)")
@@ -194,6 +161,8 @@ class SimulatedRescue:
         """Return what became of it; raises `Unreachable` while the account's link is lost."""
         sent = self._sent.get(signed_reference)
         if sent is None:
+            if signed_reference in self._replaced:
+                return Found(Fate.REJECTED, f"nonce {nonce} was used by {self._replaced[signed_reference]}")
             if signed_reference in self._lost:
                 self._link(self._lost[signed_reference]).require()
             return Found(Fate.REJECTED, "it never reached the simulated market")
@@ -205,6 +174,28 @@ class SimulatedRescue:
         if sent.fails:
             return Found(Fate.REJECTED, f"reverted in {block}: {sent.fails}")
         return Found(Fate.CONFIRMED, f"in {block}")
+
+    async def speed_up(self, step: Step) -> Step:
+        """Return the same step at a fee that is an eighth higher; raises `Refused` where no fee is paid."""
+        if step.chain_id is None:
+            raise Refused(VENUE, "a venue takes no fee that could be raised")
+        return replace(step, payload={**step.payload, "fee_percent": _fee_percent(step) * 9 // 8 + 1})
+
+    async def fee_usd(self, step: Step) -> Decimal | None:
+        """Return what the step costs at most, its headroom for full blocks included."""
+        return _burnt(str(step.payload["account"])) * _HEADROOM * _GAS_PRICE_USD * _fee_percent(step) / 100
+
+    async def why_not_replaced(self, step: Step) -> str:
+        """Return "" while what it would replace has not landed, else the reason to refuse."""
+        name = str(step.payload["account"])
+        self._link(name).require()
+        sent = self._sent.get(self._under(name, int(str(step.payload["nonce"]))))
+        return "it has landed: reconcile" if sent is not None and sent.lands_s <= self._clock.elapsed_s() else ""
+
+    def _under(self, name: str, nonce: int) -> str:
+        """Return the reference of what was taken under a nonce of an account, or ""."""
+        found = (each for each, sent in self._sent.items() if (sent.account, sent.nonce) == (name, nonce))
+        return next(found, "")
 
     def _take(self, reference: str, payload: Mapping[str, object], now_s: float) -> None:
         name, do, asset = (str(payload[key]) for key in ("account", "do", "asset"))
@@ -219,7 +210,7 @@ class SimulatedRescue:
             due = self._sources[name].reading_at(lands_s).accounts[0]
             owed = next((leg.amount for leg in due.debt if leg.asset == asset), _ZERO)
             amount, closes = min(amount, owed), amount >= owed
-        self._sent[reference] = _Sent(name, do, asset, amount, lands_s, fails)
+        self._sent[reference] = _Sent(name, do, asset, amount, lands_s, fails, int(str(payload["nonce"])))
         deed = {"supply": Deed.SUPPLIED, "repay": Deed.REPAID, "margin": Deed.MARGIN}.get(do)
         if deed is not None and not fails:
             self._market.changes.add(name, Change(deed, asset, amount, lands_s, closes))
@@ -347,6 +338,10 @@ def _tariffs(chain_id: int, block_s: float) -> dict[Means, Tariff]:
 def _burnt(name: str) -> Decimal:
     plan = CAST[name]
     return _BURNT[plan.chain.chain_id] if isinstance(plan, LoanPlan) else _ZERO
+
+
+def _fee_percent(step: Step) -> int:
+    return int(str(step.payload.get("fee_percent", 100)))
 
 
 def _units(option: Option) -> int:

@@ -23,7 +23,8 @@ from providers.hyperliquid import HyperliquidAccounts
 from providers.hyperliquid_rescue import HyperliquidRescue, make
 from providers.ports import AccountOptions
 from providers.simulated import SimulatedMarket
-from providers.simulated.rescue import DemoSigner, SimulatedRescue
+from providers.simulated.rescue import SimulatedRescue
+from providers.simulated.signer import DemoSigner
 from tests.hyperliquid_server import HyperliquidServer
 from tests.providers.test_hyperliquid_rescue import MASTER_KEY, USER, venue_and_rescue, within
 

@@ -16,8 +16,9 @@ from engine.severity import DEFAULT_LADDERS
 from providers.errors import Refused, Unauthorised, Unreachable
 from providers.rescue_ports import Fate, Signed, Step
 from providers.simulated import SimulatedMarket
-from providers.simulated.rescue import DemoSigner, SimulatedRescue
+from providers.simulated.rescue import SimulatedRescue
 from providers.simulated.scenarios import Loss, Outage, Scenario
+from providers.simulated.signer import DemoSigner
 from providers.simulated.wallets import WALLETS
 
 START_NS = 1_795_000_000 * 1_000_000_000
@@ -281,3 +282,30 @@ def test_the_demo_starts_without_any_of_this() -> None:
     script = "import sys, providers.simulated as s; s.SimulatedMarket(); print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"providers.simulated.rescue", "providers.simulated.wallets", "engine.rescue", "eth_keys"} & set(loaded)
+
+
+def test_what_waits_is_overtaken_by_the_same_at_a_higher_fee_and_lands_once() -> None:
+    demo = Demo()
+    option = option_of(demo.plan("main", "1.4", Means.REPAY), Means.REPAY, "USDC")
+    (step,) = demo.steps("main", option)
+    slow = demo.send(step)
+    faster = asyncio.run(demo.rescue.speed_up(step))
+    assert asyncio.run(demo.rescue.why_not_replaced(faster)) == ""
+    was, fee = asyncio.run(demo.rescue.fee_usd(step)), asyncio.run(demo.rescue.fee_usd(faster))
+    assert was is not None
+    assert fee is not None
+    assert fee > was * Decimal("1.12") > 0
+    fast = demo.send(faster)
+    assert (demo.fate(slow), demo.land(fast)) == (Fate.REJECTED, Fate.CONFIRMED)
+    assert Decimal("1.4") <= demo.health("main") < Decimal("1.42")
+    again = asyncio.run(demo.rescue.speed_up(faster))
+    assert "landed" in asyncio.run(demo.rescue.why_not_replaced(again))
+    with pytest.raises(Refused, match="was used by"):
+        demo.send(again)
+
+
+def test_a_venue_takes_no_fee_that_could_be_raised() -> None:
+    demo = Demo()
+    option = option_of(demo.plan("hl-short", "9", Means.ADD_MARGIN), Means.ADD_MARGIN, "USDC")
+    with pytest.raises(Refused, match="no fee"):
+        asyncio.run(demo.rescue.speed_up(demo.steps("hl-short", option)[0]))
