@@ -149,9 +149,11 @@ def test_a_foreign_transaction_rejects_ours_only_once_it_is_as_deep_as_ours_woul
         signed = rescue.sign(await one_step(rescue), OWNER)
         fields = {"from": OWNER.address, "to": OWNER.address, "value": "0x1"}
         market.anvil.rpc.call("eth_sendTransaction", fields)
-        told = [await fate(rescue, signed)]
+        async with asyncio.timeout(5):
+            while "nonce" not in (shallow := await fate(rescue, signed)).evidence or "free" in shallow.evidence:
+                pass
         market.anvil.mine(2)
-        return [*told, await fate(rescue, signed)]
+        return [shallow, await fate(rescue, signed)]
 
     shallow, deep = run(market, work, confirmations=3)
     assert shallow.fate is Fate.PENDING
