@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -140,6 +141,18 @@ def test_nothing_that_is_written_or_shown_holds_a_key_or_a_password(
         _run(house36, *topup, "--to", "1.6", "--by", "supply", "--with", "ETH", *unlock),
         _run(house36, *topup, "--to", "1.7", "--by", "supply", "--with", "DAI", *unlock),
         _run(house36, *topup, "--to", "90", "--by", "supply", *unlock, code=30),
+    ]
+    house36.market.anvil.rpc.call("evm_setAutomine", False)
+    try:
+        said.append(_run(house36, *topup, "--to", "1.75", "--by", "supply", *unlock, "--wait", "1", code=32))
+        (action,) = re.findall(rb'"action": ?"([0-9a-f]{16})"', said[-1])
+        faster = ("topup", "--speed-up", action.decode(), "--confirm", "--json", *unlock, "--wait", "1")
+        said.append(_run(house36, *faster, code=32))
+    finally:
+        house36.market.anvil.rpc.call("evm_setAutomine", True)
+    house36.market.anvil.mine()
+    said += [
+        _run(house36, "history", "--reconcile", "--json"),
         _run(house36, *topup, "--to", "1.8", "--by", "supply", "--with", "ETH", *unlock, before=CRASH, code=1),
         _run(house36, "history", "--reconcile", "--verify", "--json"),
         _run(house36, "doctor", "--json"),

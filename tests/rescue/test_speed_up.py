@@ -100,7 +100,7 @@ def test_the_replaced_one_that_lands_first_is_found_by_the_journal(house36: Hous
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        ("cap", "over the cap of 0.01 USD per action"),
+        ("cap", "over the cap of 0.00 USD per action"),
         ("frozen", "the reserve is paused"),
         ("poor", "insufficient ETH for gas"),
     ],
@@ -108,7 +108,7 @@ def test_the_replaced_one_that_lands_first_is_found_by_the_journal(house36: Hous
 def test_a_speed_up_is_refused_and_signs_nothing(house36: House, spoil: str, words: str) -> None:
     action = stuck(house36)
     if spoil == "cap":
-        house36.limits["max_topup_usd"] = "0.01"
+        house36.limits["max_topup_usd"] = "0"
     elif spoil == "poor":
         house36.market.anvil.rpc.call("anvil_setBalance", OWNER.address, hex(1))
     else:
