@@ -137,20 +137,32 @@ async def test_a_cross_account_gets_coins_from_spot(tmp_path: Path) -> None:
         assert made.server.writes[0].fields["type"] == "MAIN_UMFUTURE"
 
 
-@pytest.mark.parametrize(("name", "symbol", "side"), [("bn", "BTCUSDT", "SELL"), ("bn:ETHUSDT", "ETHUSDT", "BUY")])
+@pytest.mark.parametrize(("amount", "side", "bound"), [("0.5", "SELL", "64675"), ("-0.5", "BUY", "65325")])
 @looped
-async def test_part_of_a_position_is_closed_within_a_bound(name: str, symbol: str, side: str, tmp_path: Path) -> None:
-    async with bench(tmp_path) as made:
-        before = abs(made.venue.lot(symbol).amount)
-        done = await made.run(name, Means.REDUCE, "50")
+async def test_part_of_a_position_is_closed_within_a_bound(amount: str, side: str, bound: str, tmp_path: Path) -> None:
+    lot = Lot("BTCUSDT", Decimal(amount), Decimal(65000), Decimal(65000))
+    async with bench(tmp_path, Binance(lots=[lot], futures={"USDT": Decimal(4000)})) as made:
+        done = await made.run("bn", Means.REDUCE, "50")
         assert done.stage is Stage.CONFIRMED
+        assert done.health_after is not None
+        assert done.health_after >= Decimal("49.9")
         fields = made.server.writes[0].fields
         assert (fields["side"], fields["type"], fields["timeInForce"]) == (side, "LIMIT", "IOC")
         assert fields["reduceOnly"] == "true"
         assert "positionSide" not in fields
         # The mark of the venue is 65,000: 0.5 % from it, in whole ticks, never beyond.
-        assert fields["price"] == ("64675" if side == "SELL" else "65325")
-        assert abs(made.venue.lot(symbol).amount) == before - Decimal(fields["quantity"])
+        assert fields["price"] == bound
+        assert abs(made.venue.lot("BTCUSDT").amount) == Decimal("0.5") - Decimal(fields["quantity"])
+
+
+@looped
+async def test_an_isolated_position_is_not_reduced_for_health_that_its_released_margin_takes_away(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as made:
+        (option,) = (await made.plan("bn:ETHUSDT", Means.REDUCE, "30")).options
+        assert any("may return its margin" in each for each in option.blockers)
+        assert made.money == []
 
 
 @looped
