@@ -34,6 +34,7 @@ RESCUE_MODULES: Mapping[str, str] = {
     "binance-pm": "providers.binance_futures.pm_rescue",
     "binance-usdm": "providers.binance_futures.usdm_rescue",
     "bybit": "providers.bybit_account.rescue",
+    "deribit": "providers.deribit.moves",
     "hyperliquid": "providers.hyperliquid_rescue",
     "spark": "providers.evm.rescue.writer",
 }

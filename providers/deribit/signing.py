@@ -25,7 +25,7 @@ ROOT = "/api/v2/"
 # instruments is allowed once a second.
 CREDITS, REFILL_S, COST, INSTRUMENTS_COST = 50_000, 5.0, 500, 10_000
 _POOL_EMPTY = 10028
-_PAUSE_S = 2.0
+_PAUSE_S = REFILL_S + 1
 # The venue's pages number these differently; their words are the same everywhere.
 _AUTH = frozenset({10000, 13004, 13009, 13010, 13011, 13021, 13403})
 _AUTH_WORDS = ("unauthorized", "invalid_credentials", "invalid_token", "insufficient_scope", "forbidden")
@@ -133,7 +133,7 @@ def judge(credentials: Credentials | None) -> Callable[[str, int, bytes], Provid
             return None
         detail = f"{place}: {problem.words} ({problem.code})"
         if problem.code == _POOL_EMPTY or status == 429:
-            return RateLimited(VENUE, detail, _PAUSE_S)
+            return RateLimited(VENUE, detail, None if status == 429 else _PAUSE_S)
         if problem.code in _AUTH or problem.words.startswith(_AUTH_WORDS) or status in (401, 403):
             key = "" if credentials is None else f"{credentials.hint}: "
             return Unauthorised(VENUE, f"{key}{detail}{_wanted(place)}", problem.code)
@@ -192,19 +192,13 @@ def parse_token(raw: bytes) -> Token:
 
 
 _NEEDS = {
-    "private/get_positions": "trade:read",
-    "private/get_account_summar": "account:read",
-    "private/get_subaccounts": "account:read",
-    "private/get_transfers": "wallet:read",
-    "private/get_order": "trade:read",
     "private/submit_transfer": MOVE_SCOPE,
     "private/buy": ORDER_SCOPE,
     "private/sell": ORDER_SCOPE,
+    "private/get_transfers": "wallet:read",
 }
 
 
 def _wanted(place: str) -> str:
-    for method, scope in _NEEDS.items():
-        if method in place:
-            return f"; it needs the scope {scope}"
-    return ""
+    wanted = next((scope for method, scope in _NEEDS.items() if method in place), " ".join(READ_SCOPES))
+    return f"; it needs the scope {wanted}"

@@ -16,7 +16,7 @@ from engine.accounts import Kind
 from providers.credentials import Credentials
 from providers.deribit.market import DeribitMarket
 from providers.deribit.reader import Client, Reader
-from providers.deribit.signing import CREDITS, READ_SCOPES, REFILL_S, VENUE, judge
+from providers.deribit.signing import CREDITS, MOVE_SCOPE, ORDER_SCOPE, READ_SCOPES, REFILL_S, VENUE, judge
 from providers.deribit.watch import LoginFeed, Push
 from providers.errors import ConfigError
 from providers.following import FollowedAccounts
@@ -40,7 +40,8 @@ INFO = ProviderInfo(
     required=frozenset({"key", "secret"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca", "subaccount"}),
     live="websocket",
-    permissions={"read": " ".join(READ_SCOPES)},
+    permissions={"read": " ".join(READ_SCOPES), "rescue": MOVE_SCOPE, "reduce": ORDER_SCOPE},
+    rescues=("add-margin", "reduce"),
     depth=True,
     options=True,
 )

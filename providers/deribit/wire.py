@@ -135,7 +135,7 @@ class _Result(msgspec.Struct, frozen=True):
 
 class _Position(msgspec.Struct, frozen=True):
     instrument_name: str
-    size: Decimal = _ZERO
+    size: Decimal
     kind: str = ""
     direction: str = ""
     size_currency: Decimal | None = None

@@ -451,7 +451,7 @@ def test_rest_and_socket_both_lost_is_down_with_the_next_try() -> None:
 def test_a_rate_limit_holds_back_everything_of_this_process_until_it_is_over() -> None:
     async def run() -> None:
         async with venue_and_source(with_ws=False) as (venue, accounts):
-            venue.fail(Reply(429, TOO_MANY, {"Retry-After": "30"}), only=lambda asked: "get_positions" in asked.path)
+            venue.fail(Reply(429, TOO_MANY, {"Retry-After": "1"}), only=lambda asked: "get_positions" in asked.path)
             found = await accounts.read()
             assert found.accounts
             assert venue.count("private/get_positions") == 2

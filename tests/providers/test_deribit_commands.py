@@ -28,6 +28,9 @@ def configured(folder: Path, venue: DeribitServer, *more: str, ws: bool = True) 
             "venues = []",
             "[journal]",
             'path = "journal.sqlite3"',
+            "[limits]",
+            "max_topup_usd = 1000000",
+            "max_per_day_usd = 1000000",
         ],
     )
 
