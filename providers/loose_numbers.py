@@ -13,6 +13,11 @@ _NONE = frozenset({b"", b"null", b"-"})
 _SANE_EXPONENT = 40
 
 
+def is_left_out(raw: msgspec.Raw) -> bool:
+    """Return whether the venue did not send the field at all; "" is its word for no value."""
+    return bytes(raw) == b"null"
+
+
 def number(venue: str, what: str, raw: msgspec.Raw) -> Decimal | None:
     """Return a number, `None` where the venue says that there is none; raises `Malformed` for anything else."""
     text = bytes(raw).strip().removeprefix(b'"').removesuffix(b'"').strip()

@@ -92,6 +92,7 @@ def _whole(name: str, picture: Picture) -> Account:
     rate = _usd_price(picture, quote)
     wallet, degraded = picture.wallet, list(picture.degraded)
     balance, collateral, debt, oracles, unweighed = _coins(picture, quote, rate)
+    degraded += [f"what is borrowed of {coin.coin} not told" for coin in wallet.coins if not coin.is_debt_told]
     degraded += [f"collateral weight of {coin} unread: health as the venue tells it" for coin in unweighed]
     is_scan = picture.mode is AccountMode.PORTFOLIO
     positions = []

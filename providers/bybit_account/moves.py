@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import msgspec
@@ -28,7 +27,7 @@ from providers.bybit_account.moves_wire import (
     parse_status,
     parse_transfers,
 )
-from providers.bybit_account.signing import RESCUE_RIGHTS, VENUE
+from providers.bybit_account.signing import RESCUE_RIGHTS, VENUE, query_of
 from providers.bybit_account.wire import (
     AccountMode,
     Held,
@@ -358,7 +357,7 @@ class BybitMoves:
         return parse_mode(await self._read("/v5/account/info"))
 
     async def _read(self, path: str, **query: str) -> bytes:
-        return await self._reads.read(path, urlencode(query))
+        return await self._reads.read(path, query_of(query))
 
 
 def _lacks(key: KeyInfo, wanted: frozenset[str], words: str) -> str:

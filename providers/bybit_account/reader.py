@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from providers.bybit_account.accounts import Picture, accounts, marks
 from providers.bybit_account.markets import (
@@ -17,10 +16,10 @@ from providers.bybit_account.markets import (
     parse_tiers,
     parse_weights,
 )
-from providers.bybit_account.signing import VENUE
+from providers.bybit_account.signing import VENUE, query_of
 from providers.bybit_account.watch import Changed, Push, UserFeed
 from providers.bybit_account.wire import Held, KeyInfo, parse_key, parse_mode, parse_positions, parse_wallet
-from providers.errors import Malformed, Refused, Unauthorised, Unreachable
+from providers.errors import Malformed, RateLimited, Refused, Unauthorised, Unreachable
 from providers.following import Taken
 from providers.ports import Reading
 from providers.signed_reads import SignedReads, together
@@ -33,6 +32,7 @@ _MODE_S, _PRICES_S, _RULES_S, _RETRY_S = 60.0, 60.0, 3600.0, 30.0
 _SCOPES = (("linear", "USDT"), ("linear", "USDC"), ("inverse", ""))
 _MOST_PAGES = 20
 _PRIVATE = "account"
+_AT_ONCE = 6
 
 
 class Reader:
@@ -44,6 +44,7 @@ class Reader:
         self._key: KeyInfo | None = None
         self._due_s: dict[str, float] = {}
         self._unread: dict[str, str] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -168,12 +169,17 @@ class Reader:
         return True
 
     async def _optional(self, what: str, wanted: Awaitable[T], due: str) -> T | None:
-        """Return what was wanted, or `None` after noting why not; it is tried again soon. A rate limit raises."""
+        """Return what was wanted, or `None` after noting why not; it is tried again soon.
+
+        Only a few are asked at once, so that many contracts take longer instead of more than the venue allows.
+        """
         try:
-            found = await wanted
-        except (Refused, Malformed, Unreachable) as error:
+            async with self._turn:
+                found = await wanted
+        except (Refused, Malformed, Unreachable, RateLimited) as error:
             self._unread[what] = error.detail
-            self._due_s[due] = asyncio.get_running_loop().time() + _RETRY_S
+            asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
+            self._due_s[due] = asyncio.get_running_loop().time() + max(_RETRY_S, asked_s or 0.0)
             return None
         self._unread.pop(what, None)
         return found
@@ -230,7 +236,7 @@ class Reader:
         return next((price for price in found if price.symbol == held.symbol), None)
 
     async def _read(self, path: str, **query: str) -> bytes:
-        return await self._reads.read(path, urlencode(query))
+        return await self._reads.read(path, query_of(query))
 
     async def _public(self, path: str, **query: str) -> bytes:
         return await self._reads.http.get(path, params=query)

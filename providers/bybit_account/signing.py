@@ -5,7 +5,8 @@ receive window and the query string or the JSON body, as sent. Errors come with 
 asks too often (a stop of ten minutes) or is in a barred country.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -70,6 +71,11 @@ def sign(credentials: Credentials, now_ms: int, method: str, path: str, query: s
         "X-BAPI-SIGN": credentials.hmac_sha256(signed).hex(),
     }
     return Call(method, path, query, headers, content)
+
+
+def query_of(fields: Mapping[str, str]) -> str:
+    """Return fields as a query; a cursor comes from the venue in percent form and goes back as it is."""
+    return urlencode(fields, safe="%,:")
 
 
 def login(credentials: Credentials, now_ms: int) -> str:

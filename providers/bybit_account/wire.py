@@ -14,7 +14,7 @@ from engine.record import record
 from providers.bybit_account.signing import VENUE
 from providers.errors import Malformed
 from providers.http import decode
-from providers.loose_numbers import NO_NUMBER, not_negative, number, positive, whole
+from providers.loose_numbers import NO_NUMBER, is_left_out, not_negative, number, positive, whole
 
 _Num = msgspec.Raw
 _ADL_RANKS = range(1, 6)
@@ -55,7 +55,10 @@ class Held:
 
 @record
 class Coin:
-    """One coin of the unified wallet, in coins; `usd_value` is of its equity. `counts` says that it is collateral."""
+    """One coin of the unified wallet, in coins; `usd_value` is of its equity. `counts` says that it is collateral.
+
+    `is_debt_told` is false where the venue leaves out what is borrowed of it.
+    """
 
     coin: str
     wallet: Decimal
@@ -67,6 +70,7 @@ class Coin:
     position_margin: Decimal = Decimal(0)
     locked: Decimal = Decimal(0)
     bonus: Decimal = Decimal(0)
+    is_debt_told: bool = True
 
     @property
     def usd_price(self) -> Decimal | None:
@@ -277,6 +281,7 @@ def _coin(row: _CoinRow) -> Coin:
         not_negative(VENUE, f"totalPositionIM of {what}", row.total_position_im) or zero,
         not_negative(VENUE, f"locked of {what}", row.locked) or zero,
         not_negative(VENUE, f"bonus of {what}", row.bonus) or zero,
+        not is_left_out(row.spot_borrow),
     )
 
 

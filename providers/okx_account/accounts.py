@@ -101,6 +101,7 @@ def _currency(name: str, picture: Picture, coin: Coin, shared: Sequence[Held]) -
     """Build the cross account of one currency in futures mode."""
     held = [each for each in shared if each.currency == coin.coin]
     degraded = list(picture.degraded)
+    degraded += _untold(picture, (coin,))
     positions = tuple(position(each, picture, degraded, is_scan=False) for each in held)
     is_coin = coin.coin not in _DOLLARS
     price = _coin_mark(picture, coin, held) if is_coin else _ONE
@@ -151,6 +152,13 @@ def _currency(name: str, picture: Picture, coin: Coin, shared: Sequence[Held]) -
     )
 
 
+def _untold(picture: Picture, coins: Sequence[Coin]) -> list[str]:
+    """Return what the venue left out of the balance that an account with positions could look safer without."""
+    if not picture.held:
+        return []
+    return [f"{' and '.join(coin.untold)} of {coin.coin} not told" for coin in coins if coin.untold]
+
+
 def _whole(name: str, picture: Picture, shared: Sequence[Held]) -> Account:
     """Build the one account of multi-currency or portfolio margin."""
     balance, degraded = picture.balance, list(picture.degraded)
@@ -159,6 +167,7 @@ def _whole(name: str, picture: Picture, shared: Sequence[Held]) -> Account:
     quote_coin = next((coin for coin in balance.coins if coin.coin == quote), None)
     rate = _ONE if quote_coin is None or quote_coin.usd_price is None else quote_coin.usd_price
     cash, collateral, debt, oracles, unweighed = _coins(picture, quote, rate)
+    degraded += _untold(picture, balance.coins if shared else ())
     positions = [position(each, picture, degraded, is_scan=is_scan) for each in shared]
     if unweighed and shared:
         degraded += [f"discount of {coin} not told: health as the venue tells it" for coin in unweighed]

@@ -7,7 +7,7 @@ from math import inf
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from providers.errors import Malformed, Refused, Unreachable
+from providers.errors import Malformed, RateLimited, Refused, Unreachable
 from providers.following import Taken
 from providers.okx_account.accounts import Picture, accounts
 from providers.okx_account.markets import (
@@ -33,6 +33,7 @@ T = TypeVar("T")
 _CONFIG_S, _PRICES_S, _RULES_S, _RETRY_S = 60.0, 60.0, 3600.0, 30.0
 _COMPUTED = frozenset({"SWAP", "FUTURES"})
 _PRIVATE = "account"
+_AT_ONCE = 6
 
 
 class Reader:
@@ -46,6 +47,7 @@ class Reader:
         self._picture: Picture | None = None
         self._due_s: dict[str, float] = {}
         self._unread: dict[str, str] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -156,12 +158,17 @@ class Reader:
         return True
 
     async def _optional(self, what: str, wanted: Awaitable[T], due: str) -> T | None:
-        """Return what was wanted, or `None` after noting why not; it is tried again soon. A rate limit raises."""
+        """Return what was wanted, or `None` after noting why not; it is tried again soon.
+
+        Only a few are asked at once, so that many contracts take longer instead of more than the venue allows.
+        """
         try:
-            found = await wanted
-        except (Refused, Malformed, Unreachable) as error:
+            async with self._turn:
+                found = await wanted
+        except (Refused, Malformed, Unreachable, RateLimited) as error:
             self._unread[what] = error.detail
-            self._due_s[due] = asyncio.get_running_loop().time() + _RETRY_S
+            asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
+            self._due_s[due] = asyncio.get_running_loop().time() + max(_RETRY_S, asked_s or 0.0)
             return None
         self._unread.pop(what, None)
         return found

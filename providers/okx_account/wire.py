@@ -13,7 +13,7 @@ import msgspec
 from engine.record import record
 from providers.errors import Malformed
 from providers.http import decode
-from providers.loose_numbers import NO_NUMBER, not_negative, number, positive, whole
+from providers.loose_numbers import NO_NUMBER, is_left_out, not_negative, number, positive, whole
 from providers.okx_account.signing import VENUE
 
 _Num = msgspec.Raw
@@ -68,7 +68,8 @@ class Held:
 class Coin:
     """One currency of the trading account; `usd` and `counted_usd` (discounted) are of its whole equity.
 
-    `equity` holds isolated positions (`isolated`) and unrealised profit (`profit`, of it `isolated_profit`).
+    `equity` holds isolated positions (`isolated`) and unrealised profit (`profit`, of it `isolated_profit`). `untold`
+    are fields without which what backs cross positions is too large.
     """
 
     coin: str
@@ -85,6 +86,7 @@ class Coin:
     maintenance: Decimal | None = None
     ratio: Decimal | None = None
     is_collateral: bool = True
+    untold: tuple[str, ...] = ()
 
     @property
     def usd_price(self) -> Decimal | None:
@@ -229,7 +231,7 @@ def _held(row: _Row) -> Held | None:
     """Return a row as a position, `None` for an empty one."""
     what = clean(row.inst_id)
     contracts = number(VENUE, f"pos of {what}", row.pos)
-    if contracts is None and row.pos == NO_NUMBER:
+    if contracts is None and is_left_out(row.pos):
         raise Malformed(VENUE, f"{what}: a position without a size")
     if not contracts:
         return None
@@ -282,6 +284,9 @@ def _coin(row: _CoinRow) -> Coin:
         not_negative(VENUE, f"mmr of {what}", row.mmr),
         number(VENUE, f"mgnRatio of {what}", row.mgn_ratio),
         row.collateral_enabled,
+        tuple(
+            name for name, raw in (("isoEq", row.iso_eq), ("upl", row.upl), ("isoUpl", row.iso_upl)) if is_left_out(raw)
+        ),
     )
 
 

@@ -186,6 +186,13 @@ VENUES = (
             ),
         ),
         open_maps=frozenset({"permissions"}),
+        harmless=dict.fromkeys(
+            (
+                *("retExtInfo", "retMsg", "accountType", "apiKey", "uta", "unifiedMarginStatus", "id"),
+                *("makerFeeRate", "quoteCoin", "minPrice", "maxPrice", "totalEquity", "totalAvailableBalance"),
+            ),
+            "nothing of the account is taken from it",
+        ),
         rescue=Rescue(
             account=NAME,
             means=Means.ADD_MARGIN,

@@ -11,7 +11,7 @@ from providers.errors import Malformed, RateLimited, Unauthorised, Unreachable
 from providers.okx_account.source import OkxAccounts, depth_source, source
 from providers.ports import AccountOptions, LinkChange, LinkState, Reading
 from tests.looped import looped
-from tests.okx_server import KEY, PASSPHRASE, SECRET, SWAP, Okx, futures_mode
+from tests.okx_server import KEY, PASSPHRASE, SECRET, SWAP, Okx, futures_mode, row
 from tests.signed_server import Reply
 
 
@@ -182,6 +182,28 @@ async def test_unread_tiers_are_said_and_the_rate_of_the_row_is_used(venue: Okx)
         found = await accounts.read()
     assert found.degraded == (f"position tiers of {SWAP} not read: GET /api/v5/public/position-tiers: HTTP 404",)
     assert found.accounts[0].positions[0].tiers[0].maintenance_rate == Decimal("0.004")
+
+
+@looped
+async def test_a_limit_on_what_is_not_the_state_is_said_and_the_state_is_told(venue: Okx) -> None:
+    async with venue.server, reading(venue) as accounts:
+        limit = Reply(429, b"", {"Retry-After": "30"})
+        venue.server.fail(limit, only=lambda asked: "position-tiers" in asked.path)
+        found = await accounts.read()
+        assert found.accounts[0].positions[0].quantity == Decimal("0.5")
+        assert any(why.startswith(f"position tiers of {SWAP} not read") for why in found.degraded)
+
+
+@looped
+async def test_many_contracts_take_longer_but_are_all_read(venue: Okx) -> None:
+    names = [f"C{index}-USDT-SWAP" for index in range(22)]
+    venue.marks |= dict.fromkeys(names, "100")
+    venue.positions = [row(name, "10", "100", "100") for name in names]
+    async with venue.server, reading(venue) as accounts:
+        found = await accounts.read()
+    assert found.degraded == ()
+    assert len(found.accounts[0].positions) == 22
+    assert all(each.tiers and each.funding_rate for each in found.accounts[0].positions)
 
 
 @looped
