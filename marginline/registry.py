@@ -36,6 +36,7 @@ RESCUE_MODULES: Mapping[str, str] = {
     "bybit": "providers.bybit_account.rescue",
     "deribit": "providers.deribit.moves",
     "hyperliquid": "providers.hyperliquid_rescue",
+    "okx": "providers.okx_account.rescue",
     "spark": "providers.evm.rescue.writer",
 }
 SIMULATED_MODULE = "providers.simulated.market"

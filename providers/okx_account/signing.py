@@ -20,7 +20,7 @@ from providers.text import inert
 
 VENUE = "okx"
 TIME_PATH = "/api/v5/public/time"
-_PAUSE_S = 2.0
+READ_RIGHT, RESCUE_RIGHT = "Read", "Trade"
 
 _RATE = frozenset({"50011", "50061", "58102"})
 # 50004 says itself that a timed-out request may have been carried out.
@@ -123,9 +123,13 @@ def meaning(place: str, code: str, said: str, whose: str = "the key") -> Provide
     if code == "50102":
         return OffTime(VENUE, detail, status)
     if code in _KEY_WORDS:
-        return Unauthorised(VENUE, f"{detail}; {whose} {_KEY_WORDS[code]}", status)
+        return Unauthorised(
+            VENUE,
+            f'{detail}; {whose} {_KEY_WORDS[code]}; to read it needs "{READ_RIGHT}", to rescue "{RESCUE_RIGHT}"',
+            status,
+        )
     if code in _RATE:
-        return RateLimited(VENUE, detail, _PAUSE_S)
+        return RateLimited(VENUE, detail)
     if code in _BUSY:
         return Unreachable(VENUE, detail)
     return Refused(VENUE, detail, status)

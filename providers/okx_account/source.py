@@ -18,7 +18,7 @@ from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
 from providers.okx_account.markets import Contract, parse_book, parse_contract
 from providers.okx_account.reader import Reader
-from providers.okx_account.signing import VENUE, ask_time, demo_headers, judge_for, signer
+from providers.okx_account.signing import READ_RIGHT, RESCUE_RIGHT, VENUE, ask_time, demo_headers, judge_for, signer
 from providers.okx_account.watch import Push, UserFeed
 from providers.ports import AccountOptions, DepthSource, PositionSource, ProviderInfo
 from providers.signed_reads import SignedReads
@@ -30,6 +30,8 @@ INFO = ProviderInfo(
     kinds=frozenset({Kind.PERP}),
     reads=(
         "positions",
+        "hedge mode",
+        "inverse contracts",
         "equity by currency",
         "collateral discounts",
         "position tiers",
@@ -40,10 +42,11 @@ INFO = ProviderInfo(
         "venue liquidation price",
         "permissions",
     ),
+    rescues=("add-margin", "reduce"),
     required=frozenset({"key", "secret", "passphrase"}),
     settings=frozenset({"rest_url", "ws_url", "wallet", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket",
-    permissions={"read": "Read"},
+    permissions={"read": READ_RIGHT, "rescue": RESCUE_RIGHT},
     depth=True,
 )
 
