@@ -25,7 +25,7 @@ bench: $(VENV)/.dev $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks
 
 science: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.science $(DATA)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.science $(DATA)
 
 screenshots: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python screenshots/make.py

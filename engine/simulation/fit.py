@@ -167,12 +167,14 @@ def _episodes(horizon: int, side: str, hours: Sequence[Prepared], knots: Floats,
     """Return how many independent moves of each size there were: apart by the horizon and a day, all assets as one."""
     apart_s = max(horizon, 24) * HOUR_S
     counts = []
+    seen = []
+    for one in hours:
+        over = one.candles.ts + HOUR_S + horizon * HOUR_S <= until_s
+        seen.append((one.candles.ts[over], excursion(one.candles, horizon, side)[over]))
     for knot in knots:
         moments: list[float] = []
-        for one in hours:
-            moved = excursion(one.candles, horizon, side)
-            over = one.candles.ts + HOUR_S + horizon * HOUR_S <= until_s
-            moments.extend(one.candles.ts[(moved >= knot) & over].tolist())
+        for ts, moved in seen:
+            moments.extend(ts[moved >= knot].tolist())
         count, last = 0, -np.inf
         for moment in sorted(moments):
             if moment - last > apart_s:

@@ -19,7 +19,7 @@ _FLOOR = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Part of a design: rows of predictors, outcomes 0 or 1, a weight and a block number for each."""
+    """Part of a design: rows of predictors in order of time, outcomes 0 or 1, a weight and a block number for each."""
 
     design: Floats
     outcome: Floats
@@ -68,9 +68,8 @@ def _sandwich(parts: list[Rows], beta: Floats, bend: Floats) -> Floats:
     sums: dict[int, Floats] = {}
     for part in parts:
         pushed = part.design * (part.weight * (part.outcome - sigmoid(part.design @ beta)))[:, None]
-        blocks, where = np.unique(part.block, return_inverse=True)
-        gathered = np.zeros((len(blocks), part.design.shape[1]))
-        np.add.at(gathered, where, pushed)
+        blocks, first = np.unique(part.block, return_index=True)  # rows come in order of time, so blocks are runs
+        gathered = np.add.reduceat(pushed, first, axis=0)
         for block, score in zip(blocks.tolist(), gathered, strict=True):
             sums[block] = sums.get(block, np.zeros(len(beta))) + score
     scores = np.stack([sums[block] for block in sorted(sums)])

@@ -1,6 +1,7 @@
 """`marginline calibrate`: the forecast fitted to a user's own candles, and scored on the part that it has not seen."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def calibrate(
     as_json: bool,
 ) -> Exit:
     """Fit, score on the last quarter, fit again on everything, write to `out`; raises `ConfigError`."""
+    # Many small matrices: threads that wait for one another cost more than they give. Read when NumPy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from engine.simulation.candles import CandleError, Candles
     from engine.simulation.fit import History, fit, fit_maps, prepare
     from engine.simulation.model import HORIZONS, SIDES, Model, render_model

@@ -15,8 +15,8 @@ from engine.simulation.scores import cells, score
 from tests.engine.simulation.series import START_S, made
 
 NAMES = (*NEXT_HOUR, *NEXT_DAY, *DAYS)
-HOURS = 9_000
-CUT_S = START_S + 6_000 * HOUR_S
+HOURS = 7_200
+CUT_S = START_S + 5_600 * HOUR_S
 
 
 def known(candles: Candles) -> dict[str, Floats]:
