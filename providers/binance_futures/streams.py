@@ -121,8 +121,18 @@ class ListenKey:
     listens knows to connect anew.
     """
 
-    def __init__(self, client: Client, path: str, base: str, route: str, *, is_in_query: bool = True) -> None:
+    def __init__(
+        self,
+        client: Client,
+        path: str,
+        base: str,
+        route: str,
+        *,
+        is_in_query: bool = True,
+        extend_after_s: float = _EXTEND_AFTER_S,
+    ) -> None:
         self._client, self._path, self._base, self._route = client, path, base, route
+        self._extend_after_s = extend_after_s
         self._made_s: float | None = None
         self._asked_s: float | None = None
         self._is_in_query = is_in_query
@@ -145,9 +155,9 @@ class ListenKey:
         self._asked_s = None
 
     async def keep(self) -> None:
-        """Extend the key when it is half an hour old; one that the venue does not know any more is made anew."""
+        """Extend the key when it is `extend_after_s` old; one that the venue does not know any more is made anew."""
         now_s = asyncio.get_running_loop().time()
-        if self._made_s is None or now_s - self._made_s < _EXTEND_AFTER_S:
+        if self._made_s is None or now_s - self._made_s < self._extend_after_s:
             return
         try:
             await self._client.keyed("PUT", self._path)

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from providers.binance_futures.client import Client
+from providers.binance_futures.streams import ListenKey
 from providers.binance_futures.usdm import UsdmAccounts, depth_source
 from providers.budget import shared_budget
 from providers.credentials import Credentials
@@ -158,6 +160,31 @@ def test_an_expired_listen_key_is_replaced() -> None:
             while not any(venue.keys and venue.keys[-1] in path for path in server.paths):
                 await first(watch, Reading)
             assert venue.keys[-1] != old
+
+    within(story())
+
+
+def test_a_listen_key_is_extended_in_time_and_made_anew_when_the_venue_has_lost_it() -> None:
+    async def story() -> None:
+        venue = venue_of(CROSS)
+        async with venue.server() as server:
+            client = Client("binance-usdm", "fapi", server.url_rest, Credentials("t", lambda: KEY, lambda: SECRET))
+            young = ListenKey(client, "/fapi/v1/listenKey", "ws://x", "/private")
+            await young.url()
+            await young.keep()
+            assert [each.method for each in server.writes] == ["POST"]
+            old = ListenKey(client, "/fapi/v1/listenKey", "ws://x", "/private", extend_after_s=0)
+            await old.keep()
+            before = await old.url()
+            await old.keep()
+            assert [each.method for each in server.writes] == ["POST", "POST", "PUT"]
+            assert old.generation == 0
+            venue.keys.clear()
+            await old.keep()
+            assert old.generation == 1
+            old.start_over()
+            assert await old.url() != before
+            await client.http.aclose()
 
     within(story())
 
