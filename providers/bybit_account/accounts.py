@@ -4,25 +4,21 @@ In cross and portfolio margin all coins back all positions: one account, in USDT
 In isolated mode every position is an account of its own, `name:SYMBOL` (`name:SYMBOL-LONG` in hedge mode), and `name`
 is the free wallet.
 
-Formulas: help centre, "Liquidation Price Calculation under Isolated Mode (Unified Trading Account)" (2026-05), and
-docs/v5 account/wallet-balance (read 2026-11). Maintenance holds an estimated fee to close: the taker rate on the value
-at the bankruptcy price, so x (1 - 1/leverage) for a long and x (1 + 1/leverage) for a short. The venue no longer tells
-the margin of an isolated position: it follows from its exact liquidation price.
+Source: docs/v5 account/wallet-balance and account/account-info (read 2026-11).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field, replace
 from decimal import Decimal
 
-from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Position, Tier, VenueReport
+from engine.accounts import Account, Collateral, Debt, Kind, MarginMode, Tier, VenueReport
 from engine.prices import OraclePrice
 from engine.record import record
-from providers.bybit_account.markets import Contract, Price, Weights, in_quote, weight_of
+from providers.bybit_account.markets import Contract, Price, Weights, weight_of
+from providers.bybit_account.positions import alarms, is_inverse, margin_of, mark_of, position, told_in_quote
 from providers.bybit_account.signing import VENUE
 from providers.bybit_account.wire import AccountMode, Coin, Held, Wallet
 
-TAKER_FEE = Decimal("0.00055")
-"""What most accounts pay for a perpetual; used, and said, where the account's own rate was not read."""
 TOLERANCE = Decimal("0.02")
 _RATE_WORTH_READING = Decimal("0.01")
 _ZERO, _ONE = Decimal(0), Decimal(1)
@@ -60,16 +56,6 @@ def account_name(name: str, held: Held) -> str:
     return f"{name}:{held.symbol}{_SIDES.get(held.side_index, '')}"
 
 
-def marks(found: Sequence[Account], at_ns: int) -> dict[str, OraclePrice]:
-    """Return the mark price of every asset held, by asset; of an asset's first contract where it has several."""
-    told: dict[str, OraclePrice] = {}
-    for account in found:
-        for position in account.positions:
-            if position.mark_price is not None:
-                told.setdefault(position.asset, OraclePrice(position.mark_price, at_ns, at_ns, source=f"{VENUE} mark"))
-    return told
-
-
 def quote_of(picture: Picture) -> str:
     """Return the currency that a cross account is told in: what most of its linear positions settle in.
 
@@ -97,10 +83,10 @@ def _whole(name: str, picture: Picture) -> Account:
     is_scan = picture.mode is AccountMode.PORTFOLIO
     positions = []
     for held in picture.held:
-        position = _position(held, picture, degraded)
+        made = position(held, picture, degraded)
         if is_scan:
-            position = replace(position, tiers=(Tier(_ZERO, _ZERO),), fee_rate=None, venue_liquidation_price=None)
-        positions.append(replace(position, tiers=()) if unweighed else position)
+            made = replace(made, tiers=(Tier(_ZERO, _ZERO),), fee_rate=None, venue_liquidation_price=None)
+        positions.append(replace(made, tiers=()) if unweighed else made)
     extra = _extra(picture, rate, is_scan=is_scan)
     if extra is None:
         degraded.append("maintenance margin not reported")
@@ -116,7 +102,7 @@ def _whole(name: str, picture: Picture) -> Account:
         positions=tuple(positions),
         oracles=oracles,
         reported=_report(picture, rate),
-        degraded=tuple(dict.fromkeys([*degraded, *_alarms(picture.held)])),
+        degraded=tuple(dict.fromkeys([*degraded, *alarms(picture.held)])),
         venue=VENUE,
         note=_NOTES[picture.mode],
         extra_requirement=extra or _ZERO,
@@ -182,66 +168,6 @@ def _usd_price(picture: Picture, quote: str) -> Decimal:
     return _ONE if coin is None or coin.usd_price is None else coin.usd_price
 
 
-def _position(held: Held, picture: Picture, degraded: list[str]) -> Position:
-    contract, price = picture.contracts.get(held.symbol), picture.prices.get(held.symbol)
-    mark = _mark(held, picture)
-    tiers, entry = picture.tiers.get(held.symbol, ()), held.entry_price
-    if not tiers and picture.mode is not AccountMode.PORTFOLIO:
-        degraded.append(f"risk limits of {held.symbol} unread: maintenance unknown")
-    if mark is None:
-        degraded.append(f"no mark price of {held.symbol}")
-    if entry is None:
-        degraded.append(f"no entry price of {held.symbol}")
-    quantity, is_inverse = held.size, _is_inverse(held, contract)
-    if is_inverse:
-        at = entry if entry is not None else mark
-        quantity = _ZERO if at is None else held.size / at
-        tiers = in_quote(tiers, mark) if mark is not None else ()
-        entry = at
-    fee = picture.fees.get(held.symbol)
-    if fee is None:
-        fee = TAKER_FEE
-    told = Price(held.symbol) if price is None else price
-    return Position(
-        held.symbol if contract is None else contract.base,
-        quantity,
-        tiers,
-        entry,
-        mark,
-        fee_rate=fee * _closing(held),
-        funding_rate=told.funding_rate,
-        margin_used=_in_quote(held.initial_margin, mark, is_inverse=is_inverse),
-        venue_liquidation_price=held.liquidation_price,
-        inverse=is_inverse,
-        contract=held.symbol,
-        adl_rank=held.adl_rank,
-        predicted_funding_rate=told.funding_rate,
-        next_funding_ns=told.next_funding_ns,
-    )
-
-
-def _is_inverse(held: Held, contract: Contract | None) -> bool:
-    return held.category == "inverse" if contract is None else contract.is_inverse
-
-
-def _closing(held: Held) -> Decimal:
-    """Return the value at the bankruptcy price over the value now."""
-    if held.leverage is None:
-        return _ONE
-    return _ONE - 1 / held.leverage if held.size > 0 else _ONE + 1 / held.leverage
-
-
-def _mark(held: Held, picture: Picture) -> Decimal | None:
-    price = picture.prices.get(held.symbol)
-    return held.mark_price if price is None or price.mark_price is None else price.mark_price
-
-
-def _in_quote(amount: Decimal | None, mark: Decimal | None, *, is_inverse: bool) -> Decimal | None:
-    if amount is None or not is_inverse:
-        return amount
-    return None if mark is None else amount * mark
-
-
 def _extra(picture: Picture, rate: Decimal, *, is_scan: bool) -> Decimal | None:
     """Return maintenance that no position explains (loans, options), all of it under a scan; `None` if not told."""
     total = picture.wallet.maintenance
@@ -250,7 +176,7 @@ def _extra(picture: Picture, rate: Decimal, *, is_scan: bool) -> Decimal | None:
     total /= rate
     if is_scan:
         return total
-    known = [_in_quote(h.maintenance, h.mark_price, is_inverse=h.category == "inverse") for h in picture.held]
+    known = [told_in_quote(h.maintenance, h.mark_price, is_inverse=h.category == "inverse") for h in picture.held]
     if any(each is None for each in known):
         return _ZERO
     rest = total - sum((each for each in known if each is not None), _ZERO)
@@ -289,10 +215,10 @@ def _since(picture: Picture) -> tuple[Decimal, Decimal]:
     """Return profit and maintenance that came since the venue told its totals, by the marks pushed since then."""
     gained = grown = _ZERO
     for held in picture.held:
-        mark, then = _mark(held, picture), held.mark_price
+        mark, then = mark_of(held, picture), held.mark_price
         if mark is None or then is None or mark == then:
             continue
-        if _is_inverse(held, picture.contracts.get(held.symbol)):
+        if is_inverse(held, picture.contracts.get(held.symbol)):
             gained += held.size / (held.entry_price or then) * (mark - then)
             continue
         gained += held.size * (mark - then)
@@ -310,11 +236,6 @@ def _orders(picture: Picture, rate: Decimal) -> Decimal | None:
                 return None
             total += coin.order_margin * price / rate
     return total
-
-
-def _alarms(held: Sequence[Held]) -> list[str]:
-    words = {"Liq": "the venue is liquidating it", "Adl": "the venue is auto-deleveraging it"}
-    return [f"{each.symbol}: {words[each.status]}" for each in held if each.status in words]
 
 
 def _free(name: str, picture: Picture) -> Account:
@@ -340,21 +261,21 @@ def _free(name: str, picture: Picture) -> Account:
 
 def _isolated(name: str, picture: Picture, held: Held) -> Account:
     """Build the account of one isolated position: a linear one has its margin in quote, an inverse one in the coin."""
-    degraded = [*picture.degraded, *_alarms((held,))]
-    position = _position(held, picture, degraded)
+    degraded = [*picture.degraded, *alarms((held,))]
+    made = position(held, picture, degraded)
     contract = picture.contracts.get(held.symbol)
-    margin, estimated = _margin(held, position)
+    margin, estimated = margin_of(held, made)
     if margin is None:
         degraded.append(f"margin of {held.symbol} not told: liquidation unknown")
-        position = replace(position, tiers=())
+        made = replace(made, tiers=())
     at_ns = picture.read_at_ns
     coins: tuple[Collateral, ...] = ()
     oracles: dict[str, OraclePrice] = {}
     balance, quote = margin or _ZERO, "USDT" if contract is None else contract.settle
-    if position.inverse:
-        coins, balance, quote = (Collateral(position.asset, balance, _ONE),), _ZERO, "USD"
-        if position.mark_price is not None:
-            oracles[position.asset] = OraclePrice(position.mark_price, at_ns, at_ns, source=f"{VENUE} mark")
+    if made.inverse:
+        coins, balance, quote = (Collateral(made.asset, balance, _ONE),), _ZERO, "USD"
+        if made.mark_price is not None:
+            oracles[made.asset] = OraclePrice(made.mark_price, at_ns, at_ns, source=f"{VENUE} mark")
     return Account(
         account_name(name, held),
         Kind.PERP,
@@ -363,10 +284,10 @@ def _isolated(name: str, picture: Picture, held: Held) -> Account:
         quote=quote,
         collateral=coins,
         balance=balance,
-        positions=(position,),
+        positions=(made,),
         oracles=oracles,
         reported=VenueReport(
-            maintenance_requirement=_in_quote(held.maintenance, held.mark_price, is_inverse=position.inverse),
+            maintenance_requirement=told_in_quote(held.maintenance, held.mark_price, is_inverse=made.inverse),
             status="" if held.status == "Normal" else held.status,
             tolerance=TOLERANCE,
         ),
@@ -375,24 +296,3 @@ def _isolated(name: str, picture: Picture, held: Held) -> Account:
         trigger="mark",
         estimated=estimated,
     )
-
-
-def _margin(held: Held, position: Position) -> tuple[Decimal | None, str]:
-    """Return the margin of an isolated position without its profit, in its settle coin, and why it is an estimate.
-
-    From the exact liquidation price LP: margin = maintenance at LP - quantity x (LP - entry), over LP for an inverse
-    contract. Without one it is what the venue calls the position's balance, else at least its initial margin.
-    """
-    entry, limit = position.entry_price, held.liquidation_price
-    if limit is not None and entry is not None and position.tiers:
-        at = entry if position.inverse else limit
-        notional = abs(position.quantity) * at
-        tier = [each for each in position.tiers if each.notional_floor <= notional][-1]
-        owed = notional * (tier.maintenance_rate + (position.fee_rate or _ZERO)) - tier.deduction
-        margin = owed - position.quantity * (limit - entry)
-        return (margin / limit if position.inverse else margin), ""
-    if held.margin is not None:
-        return held.margin, ""
-    if held.initial_margin is None:
-        return None, ""
-    return held.initial_margin, "margin beyond the initial one is not told: the liquidation may be further away"

@@ -27,6 +27,7 @@ from providers.bybit_account.moves_wire import (
     parse_status,
     parse_transfers,
 )
+from providers.bybit_account.orders import closing
 from providers.bybit_account.signing import RESCUE_RIGHTS, VENUE, query_of
 from providers.bybit_account.wire import (
     AccountMode,
@@ -44,7 +45,7 @@ from providers.errors import Malformed, ProviderError, Refused
 from providers.http import Call, HttpTransport
 from providers.rescue_ports import Fate, Found, Step
 from providers.signed_reads import SignedReads
-from providers.venue_rescue import REDUCE_BOUND, chosen, decimals_of, fields_of, step_of, stepped
+from providers.venue_rescue import chosen, decimals_of, fields_of, step_of
 
 ADD, TRANSFER, ORDER = "add-margin", "inter-transfer", "reduce-order"
 _PATHS = {ADD: "/v5/position/add-margin", TRANSFER: "/v5/asset/transfer/inter-transfer", ORDER: "/v5/order/create"}
@@ -63,6 +64,7 @@ class BybitMoves:
 
     def __init__(self, reads: SignedReads, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._reads, self._clock = reads, clock
+        self._contracts: dict[str, Contract] = {}
         self.venue = VENUE
         self.actions = frozenset(_PATHS)
 
@@ -225,38 +227,10 @@ class BybitMoves:
 
     async def _reduction(self, account: Account, option: Option) -> Step:
         held = await self._held(account, chosen(account, option))
-        contract = await self._contract(held.category, held.symbol)
-        mark, entry = held.mark_price, held.entry_price
-        if mark is None or entry is None:
-            raise Refused(VENUE, f"no mark or entry price of {held.symbol}")
-        wanted = option.amount * entry if contract.is_inverse else option.amount
-        quantity = min(stepped(wanted, contract.lot, up=True), abs(held.size))
-        if contract.lowest is not None and quantity < contract.lowest:
-            raise Refused(VENUE, f"{plain(quantity)} is less than the smallest order of {held.symbol}")
-        is_long = held.size > 0
-        bound = mark * (1 - REDUCE_BOUND) if is_long else mark * (1 + REDUCE_BOUND)
-        price = stepped(bound, contract.tick, up=is_long)
-        fields = {
-            "category": held.category,
-            "symbol": held.symbol,
-            "side": "Sell" if is_long else "Buy",
-            "orderType": "Limit",
-            "qty": plain(quantity),
-            "price": plain(price),
-            "timeInForce": "IOC",
-            "positionIdx": str(held.side_index),
-            "reduceOnly": "true",
-            "orderLinkId": f"ml-{uuid4().hex[:28]}",
-        }
-        facts = {"id": fields["orderLinkId"], "category": held.category, "symbol": held.symbol}
-        closed = quantity / entry if contract.is_inverse else quantity
-        word = "sell" if is_long else "buy"
-        title = (
-            f"{word} {fields['qty']} {held.symbol}, reduce-only, not {'below' if is_long else 'above'} {plain(price)}"
-        )
-        effect = (Means.REDUCE, option.asset, closed)
-        closes = (held.symbol, "long" if is_long else "short")
-        return self._step(account, ORDER, title, fields, facts, effect, closes=closes)
+        order = closing(held, await self._contract(held.category, held.symbol), option.amount)
+        effect = (Means.REDUCE, option.asset, order.closed)
+        closes = (held.symbol, "long" if held.size > 0 else "short")
+        return self._step(account, ORDER, order.title, order.fields, order.facts, effect, closes=closes)
 
     def _step(
         self,
@@ -325,9 +299,14 @@ class BybitMoves:
         return next((each for each in held if each.symbol == symbol and each.side_index == side_index), None)
 
     async def _contract(self, category: str, symbol: str) -> Contract:
+        """Return a contract's steps, read once: what else is said of it is not used here."""
+        known = self._contracts.get(symbol)
+        if known is not None:
+            return known
         params = {"category": category, "symbol": symbol}
         raw = await self._reads.http.get("/v5/market/instruments-info", params=params)
-        return parse_contract(raw, category, symbol)
+        found = self._contracts[symbol] = parse_contract(raw, category, symbol)
+        return found
 
     async def _funding(self, coins: Sequence[str]) -> tuple[dict[str, Decimal], str]:
         """Return what can be transferred from the funding wallet by coin, and why it could not be read."""

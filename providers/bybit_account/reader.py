@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TypeVar
 
-from providers.bybit_account.accounts import Picture, accounts, marks
+from providers.bybit_account.accounts import Picture, accounts
 from providers.bybit_account.markets import (
     Price,
     parse_borrow_rates,
@@ -16,6 +16,7 @@ from providers.bybit_account.markets import (
     parse_tiers,
     parse_weights,
 )
+from providers.bybit_account.positions import marks
 from providers.bybit_account.signing import VENUE, query_of
 from providers.bybit_account.watch import Changed, Push, UserFeed
 from providers.bybit_account.wire import Held, KeyInfo, parse_key, parse_mode, parse_positions, parse_wallet

@@ -50,7 +50,6 @@ class Held:
     leverage: Decimal | None = None
     adl_rank: int | None = None
     status: str = "Normal"
-    risk_value: Decimal | None = None
 
 
 @record
@@ -86,8 +85,6 @@ class Wallet:
 
     coins: tuple[Coin, ...] = ()
     margin_balance: Decimal | None = None
-    equity: Decimal | None = None
-    available: Decimal | None = None
     initial_margin: Decimal | None = None
     maintenance: Decimal | None = None
     maintenance_rate: Decimal | None = None
@@ -122,7 +119,6 @@ class _Row(msgspec.Struct, frozen=True, rename="camel"):
     leverage: _Num = NO_NUMBER
     adl_rank_indicator: _Num = NO_NUMBER
     position_status: str | None = ""
-    risk_limit_value: _Num = NO_NUMBER
 
 
 class _Page(msgspec.Struct, frozen=True, rename="camel"):
@@ -135,13 +131,16 @@ class _Positions(msgspec.Struct, frozen=True):
     result: _Page
 
 
+class _AddedReply(msgspec.Struct, frozen=True):
+    result: _Row
+
+
 class _CoinRow(msgspec.Struct, frozen=True, rename="camel"):
     coin: str
     wallet_balance: _Num = NO_NUMBER
     equity: _Num = NO_NUMBER
     usd_value: _Num = NO_NUMBER
     spot_borrow: _Num = NO_NUMBER
-    borrow_amount: _Num = NO_NUMBER
     total_order_im: _Num = msgspec.field(name="totalOrderIM", default=NO_NUMBER)
     total_position_im: _Num = msgspec.field(name="totalPositionIM", default=NO_NUMBER)
     locked: _Num = NO_NUMBER
@@ -152,9 +151,7 @@ class _CoinRow(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Account(msgspec.Struct, frozen=True, rename="camel"):
     coin: tuple[_CoinRow, ...] = ()
-    total_equity: _Num = NO_NUMBER
     total_margin_balance: _Num = NO_NUMBER
-    total_available_balance: _Num = NO_NUMBER
     total_initial_margin: _Num = NO_NUMBER
     total_maintenance_margin: _Num = NO_NUMBER
     account_mm_rate: _Num = msgspec.field(name="accountMMRate", default=NO_NUMBER)
@@ -204,10 +201,7 @@ def parse_positions(raw: bytes, category: str) -> tuple[tuple[Held, ...], str]:
 def parse_added(raw: bytes) -> Decimal | None:
     """Return the liquidation price after `/v5/position/add-margin`, `None` where there is none."""
 
-    class Reply(msgspec.Struct, frozen=True):
-        result: _Row
-
-    row = decode(VENUE, "add-margin", raw, Reply).result
+    row = decode(VENUE, "add-margin", raw, _AddedReply).result
     return positive(VENUE, "liqPrice", row.liq_price)
 
 
@@ -220,8 +214,6 @@ def parse_wallet(raw: bytes) -> Wallet:
     return Wallet(
         tuple(_coin(each) for each in row.coin),
         number(VENUE, "totalMarginBalance", row.total_margin_balance),
-        number(VENUE, "totalEquity", row.total_equity),
-        number(VENUE, "totalAvailableBalance", row.total_available_balance),
         not_negative(VENUE, "totalInitialMargin", row.total_initial_margin),
         not_negative(VENUE, "totalMaintenanceMargin", row.total_maintenance_margin),
         not_negative(VENUE, "accountMMRate", row.account_mm_rate),
@@ -263,7 +255,6 @@ def _held(row: _Row, category: str) -> Held | None:
         positive(VENUE, f"leverage of {what}", row.leverage),
         rank if rank in _ADL_RANKS else None,
         _clean(row.position_status or "Normal"),
-        positive(VENUE, f"riskLimitValue of {what}", row.risk_limit_value),
     )
 
 

@@ -61,6 +61,7 @@ class OkxMoves:
         self, reads: SignedReads, headers: Mapping[str, str], *, clock: Callable[[], int] = time.time_ns
     ) -> None:
         self._reads, self._headers, self._clock = reads, headers, clock
+        self._contracts: dict[str, Contract] = {}
         self.venue = VENUE
         self.actions = frozenset(_PATHS)
 
@@ -295,7 +296,11 @@ class OkxMoves:
             raise
 
     async def _contract(self, name: str) -> Contract:
-        return await contract_of(self._reads.http, name, self._headers)
+        """Return a contract's value and steps, read once."""
+        known = self._contracts.get(name)
+        if known is None:
+            known = self._contracts[name] = await contract_of(self._reads.http, name, self._headers)
+        return known
 
     async def _config(self) -> Config:
         return parse_config(await self._read("/api/v5/account/config"))

@@ -74,7 +74,6 @@ class Coin:
 
     coin: str
     equity: Decimal
-    cash: Decimal = Decimal(0)
     usd: Decimal | None = None
     counted_usd: Decimal | None = None
     isolated: Decimal = Decimal(0)
@@ -272,7 +271,6 @@ def _coin(row: _CoinRow) -> Coin:
     return Coin(
         what,
         equity,
-        equity if cash is None else cash,
         number(VENUE, f"eqUsd of {what}", row.eq_usd),
         number(VENUE, f"disEq of {what}", row.dis_eq),
         number(VENUE, f"isoEq of {what}", row.iso_eq) or zero,

@@ -333,6 +333,17 @@ def test_an_isolated_long_is_liquidated_where_the_venue_says() -> None:
     assert account.balance == Decimal("398.5")
 
 
+def test_maintenance_holds_the_fee_of_closing_at_the_bankruptcy_price() -> None:
+    held = positions(
+        row("BTCUSDT", "Sell", "1", "60000", "60000", leverage="10"),
+        row("BTCUSDT", "Buy", "1", "60000", "60000", leverage="10", positionIdx=1),
+    )
+    taker = {"BTCUSDT": Decimal("0.00055")}
+    account = only(accounts("bb", picture(AccountMode.CROSS, held, wallet(coin("USDT", "9000")), fees=taker)))
+    assert [each.fee_rate for each in account.positions] == [Decimal("0.000605"), Decimal("0.000495")]
+    assert assess(account, {}, 0).maintenance_requirement == 60000 * (Decimal("0.01") + Decimal("0.0011"))
+
+
 def test_an_isolated_inverse_position_has_its_margin_in_the_coin_and_the_venues_price() -> None:
     held = positions(
         row("BTCUSD", "Sell", "30000", "60000", "60000", positionIM="0.05", liqPrice="65000"), category="inverse"
