@@ -57,6 +57,7 @@ def coin(name: str, equity: str, usd: str | None = None, **more: Any) -> dict[st
         "disEq": worth,
         "isoEq": "0",
         "upl": "0",
+        "isoUpl": "0",
     } | more
 
 
