@@ -16,7 +16,7 @@ from desk.snapshot import Snapshot
 from desk.sources import ACCOUNT, HISTORY, PRICES
 from desk.state import LiveState
 from desk.supervision import Pauses, attempt, pump, reason_of, supervise, within
-from providers.ports import HistorySource, LinkChange, LinkState, PositionSource, PriceFeed, Reading
+from providers.ports import CandleSource, HistorySource, LinkChange, LinkState, PositionSource, PriceFeed, Reading
 
 if TYPE_CHECKING:
     from desk.actions import ActionState
@@ -33,7 +33,8 @@ class Desk:
     """The live state of all accounts and prices, and everything that keeps it alive.
 
     `snapshot` is there at once, empty at first. `run` fills it until it is cancelled, `read_once` fills it once. `past`
-    are readings from before the start, oldest first, for the charts. `clock` gives UTC ns; every age counts on it.
+    are readings from before the start, oldest first, for the charts. `candles` are what forecasts are made from; none
+    are made without. `clock` gives UTC ns; every age counts on it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Desk:
         notifier: "Notifier | None" = None,
         clock: Callable[[], int] = time.time_ns,
         past: Iterable[Reading] = (),
+        candles: CandleSource | None = None,
     ) -> None:
         self._positions = tuple(positions)
         self._feeds = tuple(feeds)
@@ -53,6 +55,7 @@ class Desk:
         self._history = history
         self._notifier = notifier
         self._past = iter(past)
+        self._candles = candles
         budgets = {source.name: source.stale_after_s for source in self._positions}
         venues = {feed.venue: feed.stale_after_s for feed in self._feeds}
         self._intake = Intake(LiveState(settings, budgets, venues, clock()), clock)
@@ -87,6 +90,8 @@ class Desk:
                     self._supervise(tasks, PRICES, feed.venue, partial(self._pricing.run, feed))
                 if self._history is not None:
                     self._supervise(tasks, HISTORY, HISTORY, self._learn_volatility)
+                if self._candles is not None:
+                    tasks.create_task(self._foresee(self._candles))
                 if self._notifier is not None and self._notifier.is_configured:
                     from desk.delivery import deliver_for_ever
 
@@ -199,6 +204,13 @@ class Desk:
         while readings := tuple(islice(self._past, _PAST_BATCH)):
             self._intake.apply(Backfilled(readings))
             await asyncio.sleep(self._settings.past_every_s)
+
+    async def _foresee(self, candles: CandleSource) -> None:
+        await self._pricing.started()
+        await asyncio.sleep(self._settings.foresee_after_s)
+        from desk.foresight import Foresight
+
+        await Foresight(self._intake, lambda: self.snapshot, candles, self._settings.stables).keep_for_ever()
 
     async def _learn_volatility(self) -> None:
         await self._pricing.started()

@@ -10,6 +10,7 @@ from providers.ports import LinkChange, PriceTick, Reading
 
 if TYPE_CHECKING:
     from desk.actions import ActionState
+    from engine.simulation.forecast import AccountForecast
 
 
 @record
@@ -83,6 +84,13 @@ class Readied:
     readiness: Mapping[str, str]
 
 
+@record
+class Foreseen:
+    """Forecasts per account; an account that is not in it has none now."""
+
+    outlooks: "Mapping[str, AccountForecast]"
+
+
 Event = (
     Reading
     | PriceTick
@@ -95,4 +103,5 @@ Event = (
     | Delivered
     | Acted
     | Readied
+    | Foreseen
 )

@@ -24,6 +24,7 @@ class DeskSettings:
     failing; `refused_after_s` follows a refusal, which asking again rarely changes. Prices are first asked for when
     every account has been read, or after `first_prices_after_s`. The past is asked for `past_after_s` later, and its
     readings are taken in a few at a time, with pauses of `past_every_s`, so that they never hold up the present.
+    Forecasts begin `foresee_after_s` after the first prices.
     """
 
     ladders: Mapping[Kind, Ladder] = field(default_factory=lambda: dict(DEFAULT_LADDERS))
@@ -40,6 +41,7 @@ class DeskSettings:
     clock_every_s: float = 1.0
     first_prices_after_s: float = 1.0
     past_after_s: float = 0.25
+    foresee_after_s: float = 2.0
     past_every_s: float = 0.02
     settle_every_s: float = 0.002
     restart_after_s: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

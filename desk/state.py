@@ -12,6 +12,7 @@ from desk.events import (
     ClockTicked,
     Delivered,
     Event,
+    Foreseen,
     Idled,
     Linked,
     Readied,
@@ -58,6 +59,7 @@ class LiveState:
         self._heard: dict[str, int] = {}
         self._acted = Acted((), None)
         self._readied = Readied({})
+        self._foreseen = Foreseen({})
         self._changed = False
         self._snapshot = Snapshot(0, now_ns, sources=self._sources.states, simulated=settings.simulated)
 
@@ -124,6 +126,8 @@ class LiveState:
                 self._acted = event
             case Readied():
                 self._readied = event
+            case Foreseen():
+                self._foreseen = event
             case _:
                 assert_never(event)
         self._changed = True
@@ -152,6 +156,7 @@ class LiveState:
                 self._acted.actions,
                 self._acted.armed_until_ns,
                 self._readied.readiness,
+                self._foreseen.outlooks,
             )
         return self._snapshot
 

@@ -15,7 +15,7 @@ from marginline.described import describer
 from marginline.registry import DESCRIBED_IN_CONFIG, account_module, feed_module
 from marginline.secrets import resolve
 from providers.credentials import Credentials
-from providers.ports import AccountOptions, HistorySource, PositionSource, PriceFeed, VenueOptions
+from providers.ports import AccountOptions, CandleSource, HistorySource, PositionSource, PriceFeed, VenueOptions
 
 
 def build_desk(
@@ -40,6 +40,7 @@ def build_desk(
         feeds,
         desk_settings(config, assets=assets, notify_urls=urls),
         history=_history(feeds),
+        candles=candle_source(feeds),
         notifier=Notifier(urls) if urls else None,
         clock=clock,
     )
@@ -161,6 +162,14 @@ def _ladder(config: Config, account: AccountConfig) -> Ladder | None:
 
 def _notify_url(config: Config, reference: str) -> str:
     return resolved(reference, f"{config.path}: notify.urls") or ""
+
+
+def candle_source(feeds: Sequence[PriceFeed]) -> CandleSource | None:
+    """Return the first configured venue that has hourly candles."""
+    for feed in feeds:
+        if hasattr(feed, "hourly_candles"):
+            return feed  # type: ignore[return-value]  # checked by the attribute on the line above
+    return None
 
 
 def _history(feeds: tuple[PriceFeed, ...]) -> HistorySource | None:

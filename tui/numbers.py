@@ -5,6 +5,7 @@ lone `?` for an unknown one, and the empty text for what does not apply. Roundin
 and room down, debt and cost up, a liquidation price toward the market. No other module of this package rounds.
 """
 
+import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 UNKNOWN = "?"
@@ -104,6 +105,21 @@ def basis_points(value: Decimal | None) -> str:
     if value is None:
         return UNKNOWN
     return ">9999" if value > 9_999 else "<-9999" if value < -9_999 else f"{_round(value, 1, ROUND_HALF_EVEN):+f}"
+
+
+def percent(fraction: float) -> str:
+    """Return an estimated fraction in percent, floored to one decimal."""
+    return f"{math.floor(fraction * 1000) / 10:.1f}"
+
+
+def chance(probability: float) -> str:
+    """Return a chance in percent, rounded up: one decimal below ten, whole above, `<0.1` for what is smaller."""
+    in_percent = probability * 100
+    if in_percent < 0.1:
+        return "<0.1"
+    if in_percent < 10:
+        return f"{math.ceil(in_percent * 10) / 10:.1f}"
+    return f"{math.ceil(in_percent):.0f}"
 
 
 def sigma_days(value: Decimal | None) -> str:

@@ -7,7 +7,7 @@ from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Kind
 from engine.assessment import Assessment, Severity
 from engine.record import record
-from tui import numbers, words
+from tui import numbers, present_outlook, words
 from tui.view import Frame, Sort
 from widgets.accounts import AccountRow, Accounts
 from widgets.gauges import Gauge, Spark
@@ -36,9 +36,7 @@ _READY_TONES = {"ready": Tone.ACCENT, "needs approve": Tone.WATCH, "stale": Tone
 @record
 class _Kept:
     state: AccountState
-    age: str
-    manner: tuple[bool, bool, bool]
-    readiness: str
+    made_with: tuple[object, ...]
     row: AccountRow
 
 
@@ -50,6 +48,7 @@ class AccountRows:
         self._second = -1
         self._manner = (False, False, False)
         self._readiness: Mapping[str, str] = {}
+        self._outlooks: object = None
 
     def model(self, frame: Frame) -> Accounts:
         """Return the table for `frame`, in its order."""
@@ -58,8 +57,10 @@ class AccountRows:
         manner = (frame.view.is_masked, frame.is_blackout, has_venues)
         second = frame.now_ns // 1_000_000_000
         readiness = frame.snapshot.readiness if frame.settings.has_rescue else {}
+        outlooks = frame.snapshot.outlooks
         is_same_moment = second == self._second and manner == self._manner and readiness == self._readiness
-        self._second, self._manner, self._readiness = second, manner, readiness
+        is_same_moment = is_same_moment and outlooks is self._outlooks
+        self._second, self._manner, self._readiness, self._outlooks = second, manner, readiness, outlooks
         rows = []
         kept = self._kept
         for name in frame.order:
@@ -70,12 +71,12 @@ class AccountRows:
                 continue
             age = numbers.age(words.reading_age_ns(state, frame.now_ns))
             word = readiness.get(name, "")
-            known = (age, manner, word)
-            if old is None or old.state is not state or (old.age, old.manner, old.readiness) != known:
+            known = (age, manner, word, outlooks.get(name))
+            if old is None or old.state is not state or old.made_with != known:
                 row = account_row(frame.snapshot, state, age, *manner, word)
                 if old is not None and old.row == row:
                     row = old.row
-                old = kept[name] = _Kept(state, *known, row)
+                old = kept[name] = _Kept(state, known, row)
             rows.append(old.row)
         if len(kept) > 2 * len(accounts) + 16:
             self._kept = {name: kept[name] for name in accounts if name in kept}
@@ -144,6 +145,7 @@ def account_row(
         leverage=cell(numbers.multiple(assessment.leverage)),
         cost=dollars(_cost(assessment)),
         rescue=_rescue(state, readiness),
+        chance=present_outlook.chance_cell(snapshot, state),
     )
 
 

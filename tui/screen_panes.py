@@ -13,6 +13,7 @@ from tui import (
     present_exposure,
     present_facts,
     present_feeds,
+    present_outlook,
     present_prices,
     present_risk,
 )
@@ -21,7 +22,7 @@ from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.alertlist import AlertList
 from widgets.bars import Section, SectionRule
-from widgets.facts import Facts, LegTable, TextLines
+from widgets.facts import Facts, LegTable, Text, TextLines
 from widgets.history import HealthHistory
 from widgets.loadline import LoadLine
 from widgets.prices import PriceTable, QuoteList
@@ -131,6 +132,8 @@ class DetailScreen(PaneScreen):
                     yield LegTable()
                 with Vertical(classes="side selection beside"):
                     yield Facts()
+            yield SectionRule(id="outlook", classes="gap")
+            yield TextLines(id="chances")
             yield SectionRule(id="history", classes="gap")
             yield HealthHistory(id="chart")
 
@@ -143,3 +146,8 @@ class DetailScreen(PaneScreen):
         self.query_one(Facts).model = present_facts.facts(frame)
         self.query_one("#history", SectionRule).model = present_detail.history_section(frame)
         self.query_one(HealthHistory).model = present_detail.history(frame)
+        state = frame.selected
+        chances = Text() if state is None else present_outlook.outlook(frame.snapshot, state)
+        rule, lines = self.query_one("#outlook", SectionRule), self.query_one("#chances", TextLines)
+        rule.display = lines.display = bool(chances.lines)
+        rule.model, lines.model = Section("how likely", "estimate, once a minute"), chances

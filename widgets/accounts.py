@@ -43,6 +43,7 @@ class AccountRow:
     leverage: Cell = BLANK
     cost: Cell = BLANK
     rescue: Cell = BLANK
+    chance: Cell = BLANK
 
 
 @record
@@ -73,6 +74,7 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("ROOM", 12, lambda row, width: gauge(row.room, width), 104),
     right_column("AGE", 4, lambda row: row.age, 55),
     number_column("BUFFER $", 10, lambda row: row.buffer, 115),
+    number_column("P24H %", 7, lambda row: row.chance, 123),
     Column("HF 24H", 14, lambda row, width: spark(row.history, width), 138),
     number_column("EQUITY $", 10, lambda row: row.equity, 149),
     number_column("DEBT $", 8, lambda row: row.debt, 158),

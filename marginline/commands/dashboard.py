@@ -45,7 +45,15 @@ def open_demo(scenario: str, seed: int, speed: float, look: Look) -> int:
     settings = DeskSettings(
         venues=tuple(feed.venue for feed in feeds), stables=frozenset(STABLE_ASSETS), simulated=scenario
     )
-    desk = Desk(sources, feeds, settings, history=market.history, clock=market.now_ns, past=market.past_readings())
+    desk = Desk(
+        sources,
+        feeds,
+        settings,
+        history=market.history,
+        clock=market.now_ns,
+        past=market.past_readings(),
+        candles=market.history,
+    )
     from marginline.rescue_screen import demo_rescue
 
     return _show(desk, look, None, simulated=scenario, rescue=demo_rescue(desk, market, sources, settings))

@@ -6,26 +6,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desk.foresight import HOURS, SAME, arrays
 from desk.snapshot import Snapshot
 from engine.portfolio import Portfolio
 from engine.record import record
 from marginline.commands.readers import read_live
 from marginline.commands.risk import read_portfolio
 from marginline.commands.setup import read_config
-from marginline.compose import build_feed
+from marginline.compose import build_feed, candle_source
 from marginline.config import Config, default_path
 from marginline.output import say
 from providers.errors import ConfigError, ProviderError
-from providers.ports import CandleSource, HourlyCandle
+from providers.ports import CandleSource
 
 if TYPE_CHECKING:
     from engine.simulation.candles import Candles
     from engine.simulation.model import Model
-
-HOURS = 91 * 24
-"""Hours of candles that a forecast asks a venue for."""
-_SAME = {"WETH": "ETH"}
-"""Tokens that are another asset one to one by their contract; they take its candles."""
 
 
 @record
@@ -108,7 +104,7 @@ def from_folder(folder: Path, assets: Iterable[str]) -> "dict[str, Candles]":
         raise ConfigError(f"{folder}: is no folder; --candles names one with ASSET_1h.csv files")
     found: dict[str, Candles] = {}
     for asset in assets:
-        path = file_of(folder, asset) or file_of(folder, _SAME.get(asset, asset))
+        path = file_of(folder, asset) or file_of(folder, SAME.get(asset, asset))
         if path is not None:
             try:
                 found[asset] = read_candles(path)
@@ -123,13 +119,10 @@ def source_of(venue: str | None, config: Config) -> CandleSource | None:
 
     if venue is not None and venue not in FEED_MODULES:
         raise ConfigError(f"--from-venue: unknown venue {venue[:40]!r}; known: {', '.join(FEED_MODULES)}")
-    for name in (venue,) if venue is not None else config.venues:
-        feed = build_feed(config, name)
-        if hasattr(feed, "hourly_candles"):
-            return feed  # type: ignore[return-value]  # checked by the attribute on the line above
-    if venue is not None:
+    found = candle_source([build_feed(config, name) for name in ((venue,) if venue is not None else config.venues)])
+    if found is None and venue is not None:
         raise ConfigError(f"--from-venue: {venue} gives no hourly candles; binance, bybit and coinbase do")
-    return None
+    return found
 
 
 async def from_source(
@@ -144,7 +137,7 @@ async def from_source(
     async def read(asset: str) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                found[asset] = arrays(await source.hourly_candles(_SAME.get(asset, asset), hours), asset)
+                found[asset] = arrays(await source.hourly_candles(SAME.get(asset, asset), hours), asset)
         except (ProviderError, CandleError) as error:
             reasons.append(f"candles of {asset}: {error}")
         except TimeoutError:
@@ -152,16 +145,6 @@ async def from_source(
 
     await asyncio.gather(*map(read, assets))
     return found, sorted(reasons)
-
-
-def arrays(given: Sequence[HourlyCandle], name: str) -> "Candles":
-    """Return a venue's candles as arrays; raises `CandleError`."""
-    from engine.simulation.candles import candles
-
-    rows = [
-        (each.opened_at_s, float(each.open), float(each.high), float(each.low), float(each.close)) for each in given
-    ]
-    return candles(rows, name=name)
 
 
 def config_or_default(path: Path | None) -> Config:

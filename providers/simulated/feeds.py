@@ -1,5 +1,6 @@
 """Six price venues that quote the simulated market: each a little off, a little late, and at times not at all."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from decimal import Decimal
 from math import floor
@@ -7,7 +8,7 @@ from zlib import crc32
 
 from engine.record import record
 from providers.errors import Refused
-from providers.ports import LinkChange, PriceTick
+from providers.ports import HourlyCandle, LinkChange, PriceTick
 from providers.simulated.clock import SHORTEST_REST_S, SimulatedClock
 from providers.simulated.links import SimulatedLink
 from providers.simulated.path import PLACES, STEP_S, Prices, decimal_of, noise
@@ -116,6 +117,9 @@ class SimulatedFeed:
         return PriceTick(venue.name, asset, bid, ask, self._clock.ns_at(now_s), venue.quote_currency)
 
 
+_CANDLES, _LOOKS = 32 * 24, 4
+
+
 class SimulatedHistory:
     """Past prices of the simulated market; a `providers.ports.HistorySource`."""
 
@@ -125,6 +129,23 @@ class SimulatedHistory:
     async def daily_closes(self, asset: str, days: int) -> Sequence[Decimal]:
         """Return the last `days` daily closes, oldest first; raises `Refused` for an asset that is not simulated."""
         return self._closes(asset, days, 86_400)
+
+    async def hourly_candles(self, asset: str, hours: int) -> Sequence[HourlyCandle]:
+        """Return the last finished hours up to 32 days, oldest first; raises `Refused` for a stranger."""
+        self._closes(asset, 0, 3600)
+        return await asyncio.to_thread(self._candles, asset, min(hours, _CANDLES))
+
+    def _candles(self, asset: str, hours: int) -> list[HourlyCandle]:
+        # Candles open on the hour of the clock that everybody reads, not of the simulation's own start.
+        zero_s = self._clock.ns_at(0) / 1e9
+        end_s = (zero_s + self._clock.elapsed_s()) // 3600 * 3600 - zero_s
+        starts = [end_s - 3600 * age for age in range(hours, 0, -1)]
+        found = []
+        for start_s in starts:
+            seen = [self._prices.at(asset, start_s + 3600 * part / _LOOKS) for part in range(_LOOKS + 1)]
+            prices = (decimal_of(price, PLACES[asset]) for price in (seen[0], max(seen), min(seen), seen[-1]))
+            found.append(HourlyCandle(round(zero_s + start_s), *prices))
+        return found
 
     async def minute_prices(self, asset: str, minutes: int) -> Sequence[Decimal]:
         """Return the last `minutes` prices, a minute apart, oldest first; raises `Refused` for a stranger."""

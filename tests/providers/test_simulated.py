@@ -411,3 +411,16 @@ def test_the_first_picture_needs_no_heavy_import() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=".")
     assert told.stdout.strip() == "[]"
+
+
+def test_hourly_candles_open_on_the_hour_and_hold_their_prices() -> None:
+    market = SimulatedMarket("calm", 7).at(5_000)
+    candles = asyncio.run(market.history.hourly_candles("ETH", 800))
+    assert len(candles) == 768
+    assert [later.opened_at_s - former.opened_at_s for former, later in pairwise(candles)] == [3600] * 767
+    assert all(candle.opened_at_s % 3600 == 0 for candle in candles)
+    assert all(candle.low <= min(candle.open, candle.close) for candle in candles)
+    assert all(candle.high >= max(candle.open, candle.close) for candle in candles)
+    assert candles[-1].opened_at_s + 3600 <= market.now_ns() // 1_000_000_000
+    with pytest.raises(Refused):
+        asyncio.run(market.history.hourly_candles("DOGE", 24))

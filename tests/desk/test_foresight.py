@@ -1,0 +1,75 @@
+"""Forecasts on the desk: made once accounts are shown, from candles, and never for what is stale."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+from desk.desk import Desk
+from desk.foresight import foreseen
+from desk.settings import DeskSettings
+from desk.snapshot import Snapshot
+from providers.errors import Unreachable
+from providers.ports import HourlyCandle
+from providers.simulated import STABLE_ASSETS, SimulatedMarket
+
+
+def desk_of(market: SimulatedMarket, candles: object) -> Desk:
+    feeds = market.feeds()
+    settings = DeskSettings(
+        venues=tuple(feed.venue for feed in feeds),
+        stables=frozenset(STABLE_ASSETS),
+        simulated="calm",
+        foresee_after_s=0.0,
+    )
+    return Desk(market.sources(), feeds, settings, clock=market.now_ns, history=market.history, candles=candles)  # type: ignore[arg-type]
+
+
+async def with_outlooks(desk: Desk) -> Snapshot:
+    async with asyncio.timeout(30):
+        work = asyncio.create_task(desk.run())
+        try:
+            async for snapshot in desk.snapshots():
+                if snapshot.outlooks:
+                    return snapshot
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+    raise AssertionError("snapshots ended")
+
+
+def test_every_account_gets_its_chances_from_candles() -> None:
+    market = SimulatedMarket("calm", 7)
+    snapshot = asyncio.run(with_outlooks(desk_of(market, market.history)))
+    found = snapshot.outlooks["hl-short"]
+    assert [each.hours for each in found.horizons] == [1.0, 24.0, 168.0]
+    chances = [each.probability for each in found.horizons if each.probability is not None]
+    assert len(chances) == 3
+    assert chances == sorted(chances)
+    assert all(0 <= each <= 1 for each in chances)
+    assert "no recent candles" not in " ".join(found.notes)
+
+
+class NoCandles:
+    """A venue that is away."""
+
+    async def hourly_candles(self, asset: str, hours: int) -> list[HourlyCandle]:
+        raise Unreachable("binance", "no answer")
+
+
+def test_without_candles_a_chance_rests_on_the_stated_volatility_or_is_unknown() -> None:
+    market = SimulatedMarket("calm", 7)
+    snapshot = asyncio.run(with_outlooks(desk_of(market, NoCandles())))
+    for found in snapshot.outlooks.values():
+        for each in found.horizons:
+            assert not each.calibrated or each.probability in (0.0, 1.0)
+            assert each.probability is not None or each.because
+
+
+def test_a_stale_account_has_no_forecast() -> None:
+    market = SimulatedMarket("calm", 7)
+    snapshot = asyncio.run(with_outlooks(desk_of(market, NoCandles())))
+    name, state = next(iter(snapshot.accounts.items()))
+    stale = replace(snapshot, accounts={**snapshot.accounts, name: replace(state, is_stale=True)})
+    assert name not in foreseen(stale, {})
+    assert len(foreseen(stale, {})) == len(snapshot.accounts) - 1
