@@ -37,6 +37,7 @@ RESCUE_MODULES: Mapping[str, str] = {
     "deribit": "providers.deribit.moves",
     "hyperliquid": "providers.hyperliquid_rescue",
     "okx": "providers.okx_account.rescue",
+    "kraken-futures": "providers.kraken_futures.moves",
     "spark": "providers.evm.rescue.writer",
 }
 SIMULATED_MODULE = "providers.simulated.market"

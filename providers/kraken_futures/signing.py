@@ -2,7 +2,7 @@
 
 Wire: docs.kraken.com, "Futures REST", "Futures WebSocket", support.kraken.com 360022635832 (read 2026-11). It is
 HMAC-SHA-512 under the decoded secret of SHA-256(arguments + nonce + path), where the path leaves out "/derivatives".
-The nonce must rise from request to request of one key, so all of this process share one counter per key.
+A nonce is optional; those of one key must rise, so all reads of this process share one counter per key.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from providers.errors import ConfigError
 from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
 from providers.kraken_futures.reader import Client, Reader
-from providers.kraken_futures.signing import BUDGET, PERIOD_S, READ_RIGHT, VENUE, judge
+from providers.kraken_futures.signing import BUDGET, MOVE_RIGHT, PERIOD_S, READ_RIGHT, VENUE, judge
 from providers.kraken_futures.watch import KeyFeed, Push
 from providers.kraken_futures.wire import parse_book
 from providers.ports import AccountOptions, DepthSource, PositionSource, ProviderInfo, VenueOptions
@@ -39,7 +39,8 @@ INFO = ProviderInfo(
     required=frozenset({"key", "secret"}),
     settings=frozenset({"rest_url", "ws_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="websocket",
-    permissions={"read": READ_RIGHT},
+    permissions={"read": READ_RIGHT, "rescue": MOVE_RIGHT},
+    rescues=("add-margin", "reduce"),
     depth=True,
 )
 

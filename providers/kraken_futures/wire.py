@@ -349,6 +349,11 @@ def coin_of(text: str) -> str:
     return _COINS.get(coin, coin)
 
 
+def wire_coin(coin: str) -> str:
+    """Return a currency as the venue takes it ("xbt")."""
+    return next((theirs for theirs, ours in _COINS.items() if ours == coin), coin).lower()
+
+
 def purse_of(
     equity: Decimal | None,
     profit: Decimal | None,

@@ -6,9 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from engine.rescue import Means
 from providers.kraken_futures.frames import parse_held, parse_tick, parse_wallets
 from providers.kraken_futures.wire import parse_accounts, parse_instruments, parse_positions, parse_tickers
-from tests.account_kit import NAME, Payload, Venue
+from tests.account_kit import NAME, Payload, Rescue, Sent, Venue
 from tests.between import Answer
 from tests.kraken_futures_server import KEY, SECRET, KrakenFuturesServer, dumps, flex, instrument, ticker
 
@@ -72,6 +73,10 @@ def _revoke(server: KrakenFuturesServer) -> None:
     server.is_revoked = True
 
 
+def _forbid(server: KrakenFuturesServer) -> None:
+    server.may_write = False
+
+
 def _inverse(server: KrakenFuturesServer) -> Mapping[str, list[tuple[str, str]]]:
     server.positions = [_row("pi_xbtusd", "short", "30000", "60000")]
     server.accounts["fi_xbtusd"] = {
@@ -110,6 +115,7 @@ VENUES = (
         secrets={"key": KEY, "secret": SECRET},
         situations={"inverse contracts": _inverse},
         revoke=_revoke,
+        forbid=_forbid,
         limits=(Answer(200, b'{"result":"error","error":"apiLimitExceeded"}'),),
         words=frozenset({"serverTime"}),
         open_maps=frozenset({"accounts", "balances", "currencies", "holding", "futures", "isolated"}),
@@ -129,6 +135,23 @@ VENUES = (
                 label="tickers",
                 parse=parse_tickers,
                 raw=dumps({"tickers": [ticker("PF_XBTUSD", "61000.5", fundingRate=D("0.5"))]}).encode(),
+            ),
+        ),
+        rescue=Rescue(
+            account=NAME,
+            means=Means.ADD_MARGIN,
+            asset="USD",
+            amount="125.5",
+            source="futures cash wallet",
+            target="25",
+            figure=lambda server: D(str(server.accounts["flex"]["marginEquity"])),
+            is_money=lambda passed: passed.path == "/derivatives/api/v3/transfer",
+            sent=(
+                Sent(
+                    method="POST",
+                    path="/derivatives/api/v3/transfer",
+                    fields={"fromAccount": "cash", "toAccount": "flex", "unit": "usd", "amount": "125.5"},
+                ),
             ),
         ),
     ),
