@@ -41,7 +41,7 @@ from providers.bybit_account.wire import (
     parse_wallet,
 )
 from providers.credentials import Credentials
-from providers.errors import Malformed, ProviderError, Refused
+from providers.errors import Malformed, ProviderError, Refused, Unauthorised
 from providers.http import Call, HttpTransport
 from providers.rescue_ports import Fate, Found, Step
 from providers.signed_reads import SignedReads
@@ -327,7 +327,13 @@ class BybitMoves:
             return {}
 
     async def _key(self) -> KeyInfo:
-        return parse_key(await self._read("/v5/user/query-api"))
+        """Return what the key may do; the venue itself refuses where it is not told."""
+        try:
+            return parse_key(await self._read("/v5/user/query-api"))
+        except Unauthorised:
+            raise
+        except Refused:
+            return KeyInfo(is_told=False)
 
     async def _wallet(self) -> Wallet:
         return parse_wallet(await self._read("/v5/account/wallet-balance", accountType="UNIFIED"))
@@ -340,7 +346,7 @@ class BybitMoves:
 
 
 def _lacks(key: KeyInfo, wanted: frozenset[str], words: str) -> str:
-    if key.is_read_only or not key.permissions & wanted:
+    if key.is_told and (key.is_read_only or not key.permissions & wanted):
         return f'the key lacks "{words}": rescues need {RESCUE_RIGHTS}'
     return ""
 

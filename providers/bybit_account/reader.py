@@ -33,6 +33,8 @@ _MODE_S, _PRICES_S, _RULES_S, _RETRY_S = 60.0, 60.0, 3600.0, 30.0
 _SCOPES = (("linear", "USDT"), ("linear", "USDC"), ("inverse", ""))
 _MOST_PAGES = 20
 _PRIVATE = "account"
+# Of the owner's interest, but no figure depends on it (demo trading does not tell).
+_RIGHTS = "permissions of the key"
 _AT_ONCE = 6
 
 
@@ -82,7 +84,7 @@ class Reader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if self._picture is None:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
-        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
+        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items() if what != _RIGHTS)
         found = accounts(self._name, replace(self._picture, degraded=degraded))
         return Reading(
             self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=tuple(self._warnings())
@@ -97,7 +99,7 @@ class Reader:
         if mode is None or self._is_due("mode", _MODE_S):
             mode = parse_mode(await self._read("/v5/account/info"))
         if self._is_due("key", _RULES_S):
-            self._key = await self._optional("permissions of the key", self._ask_key(), "key")
+            self._key = await self._optional(_RIGHTS, self._ask_key(), "key")
         pages = await together(*(self._positions(category, settle) for category, settle in _SCOPES))
         held = tuple(each for page in pages for each in page)
         wallet = parse_wallet(await self._read("/v5/account/wallet-balance", accountType="UNIFIED"))
@@ -156,6 +158,8 @@ class Reader:
 
     def _warnings(self) -> list[str]:
         found = []
+        if _RIGHTS in self._unread:
+            found.append(f"{_RIGHTS} not read: {self._unread[_RIGHTS]}")
         if self._key is not None and self._key.may_withdraw:
             hint = self._reads.credentials.hint
             found.append(f"the {hint} may withdraw: no rescue needs that right, take it away at the venue")

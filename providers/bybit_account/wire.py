@@ -92,10 +92,11 @@ class Wallet:
 
 @record
 class KeyInfo:
-    """What the key may do: `permissions` as "Group:Right"."""
+    """What the key may do: `permissions` as "Group:Right". `is_told` is false where the venue does not say (demo)."""
 
     permissions: frozenset[str] = frozenset()
     is_read_only: bool = False
+    is_told: bool = True
 
     @property
     def may_withdraw(self) -> bool:

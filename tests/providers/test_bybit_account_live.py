@@ -122,6 +122,16 @@ async def test_a_key_that_may_withdraw_is_warned_about(venue: Bybit) -> None:
 
 
 @looped
+async def test_permissions_that_are_not_told_are_a_warning_and_no_doubt(venue: Bybit) -> None:
+    demo = Reply(200, {"retCode": 10032, "retMsg": "Demo trading are not supported.", "result": {}})
+    async with venue.server, reading(venue) as accounts:
+        venue.server.fail(demo, times=9, only=lambda asked: asked.path == "/v5/user/query-api")
+        found = await accounts.read()
+    assert found.degraded == ()
+    assert found.warnings[0].startswith("permissions of the key not read: ")
+
+
+@looped
 async def test_a_rate_limit_is_obeyed_by_everything_of_the_process(venue: Bybit) -> None:
     async with venue.server, reading(venue) as accounts:
         venue.server.fail(Reply(403, {}), only=lambda asked: asked.path == "/v5/account/info")

@@ -329,6 +329,17 @@ async def test_a_read_only_key_is_a_problem_and_a_position_that_is_gone_is_refus
 
 
 @looped
+async def test_a_venue_that_tells_no_permissions_is_left_to_refuse_by_itself() -> None:
+    demo = Reply(200, {"retCode": 10032, "retMsg": "Demo trading are not supported.", "result": {}})
+    async with desk(isolated()) as made:
+        account = await made.account("bb:BTCUSDT")
+        made.venue.server.fail(demo, only=lambda asked: asked.path == "/v5/user/query-api")
+        standing = await made.rescue.standing(account)
+        assert standing.problems == ()
+        assert [each.refused for each in standing.facilities] == ["", ""]
+
+
+@looped
 async def test_a_dry_run_refuses_what_the_funds_no_longer_hold() -> None:
     async with desk(cross()) as made:
         account = await made.account("bb")
