@@ -6,16 +6,15 @@ threshold late: the interval covers that band. A depeg of stable assets is not f
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
 from engine.accounts import Account, Kind
-from engine.oracle import market_price
-from engine.prices import AssetPrice, Consensus, OraclePrice
+from engine.prices import AssetPrice, Consensus
 from engine.simulation.candles import HOUR_S, Candles
 from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS
 from engine.simulation.first_passage import driftless
+from engine.simulation.following import at_market, followed, leg_followed, moves_like
 from engine.simulation.knowledge import Known, learnt, rescaled, stated
 from engine.simulation.model import HORIZONS, SIDES, Model, Outlook, frozen
 from engine.simulation.ratio import YEAR_H, Ratio, factor_candles, ratio_of
@@ -27,6 +26,9 @@ OLDEST_H = 48
 _Z = 1.959963984540054
 _UNCALIBRATED = 2.0
 """By how much the interval widens, in log odds, where the map was not fitted to what moves."""
+_PAIR_SHARE = 2 / 3
+"""What the map counts where volatile assets stand on both sides: alone it overstates their large moves."""
+_LEAST_CHANCE = 1e-5
 _NEAREST = 1e-4
 _SECOND_NS = 1_000_000_000
 
@@ -121,7 +123,7 @@ class Forecaster:
         begin = trigger
         notes: list[str] = [f"{each} unknown: its drift is left out" for each in ratio.drift_unknown]
         if account.kind is Kind.LOAN and market:
-            seen = _at_market(account, trigger, prices, market, ratio)
+            seen = at_market(account, trigger, prices, market, ratio)
             if seen:
                 begin = {**trigger, **seen}
                 notes.append(f"from the market's price of {', '.join(sorted(seen))}")
@@ -129,7 +131,11 @@ class Forecaster:
         if held:
             notes.append(f"{', '.join(held)} counted as stable")
         shares = ratio.shares(trigger)
-        like = _followed(account, prices, shares)
+        like = followed(account, prices, shares)
+        bases = {like.get(asset, asset) for asset in shares}
+        if len(bases) == 1 and len(shares) > 1 and len({share > 0 for share in shares.values()}) > 1:
+            why = f"only the rate between {' and '.join(sorted(shares))} moves it; a depeg is not forecast"
+            return AccountForecast(account.name, tuple(Chance(h, None, because=why) for h in horizons))
         known = self._knowledge(shares, like, prices, as_of_ns)
         if isinstance(known, str):
             return AccountForecast(account.name, tuple(Chance(h, None, because=known) for h in horizons))
@@ -217,7 +223,10 @@ class Forecaster:
         if len(candles) < LEAST_HOURS:
             return stated(shares, prices)
         known = learnt(candles, "calibrated map on the account's risk-weighted factor", is_fitted=False)
-        notes = [_like(asset, other) for asset, other in sorted(like.items()) if asset not in self.candles]
+        if len({share > 0 for share in shares.values()}) > 1:
+            method = "two parts calibrated map, one part closed form, on the account's risk-weighted factor"
+            known = replace(known, method=method, map_share=_PAIR_SHARE)
+        notes = [moves_like(asset, other) for asset, other in sorted(like.items()) if asset not in self.candles]
         return replace(known, notes=(*known.notes, *notes))
 
     def _usable(self, asset: str | None, as_of_ns: int) -> Candles | None:
@@ -238,7 +247,7 @@ class Forecaster:
             if known is None:
                 return None
             method = f"pooled map on {like}, not calibrated for this asset"
-            return replace(known, method=method, is_calibrated=False, notes=(*known.notes, _like(asset, like)))
+            return replace(known, method=method, is_calibrated=False, notes=(*known.notes, moves_like(asset, like)))
         key = (asset, as_of_ns // (HOUR_S * _SECOND_NS))
         if key not in self._known:
             usable = self._usable(asset, as_of_ns)
@@ -262,38 +271,6 @@ def forecast_of(
     return Forecaster(candles).of(
         account, prices, as_of_ns, market=market, horizons=horizons, time_to_act_h=time_to_act_h
     )
-
-
-def _at_market(
-    account: Account,
-    trigger: Mapping[str, float],
-    prices: Mapping[str, AssetPrice],
-    market: Mapping[str, Consensus],
-    ratio: Ratio,
-) -> dict[str, float]:
-    """Return the market's prices of volatile assets that the venues agree on, composites by their legs."""
-    found = {}
-    for asset in ratio.units:
-        said = market_price(asset, Decimal(str(trigger[asset])), oracle_of(account, asset, prices), prices, market)
-        if said.price is not None:
-            found[asset] = float(said.price)
-    return found
-
-
-def leg_followed(oracle: OraclePrice | None) -> str | None:
-    """Return the one market that a composite oracle follows times a rate ("ETH" of wstETH), `None` if there is none."""
-    named = [] if oracle is None else [leg.asset for leg in oracle.legs if leg.asset is not None]
-    return named[0] if len(named) == 1 else None
-
-
-def _followed(account: Account, prices: Mapping[str, AssetPrice], assets: Iterable[str]) -> dict[str, str]:
-    """Return the market that each of `assets` follows by its oracle, where that is another asset."""
-    found = {asset: leg_followed(oracle_of(account, asset, prices)) for asset in assets}
-    return {asset: other for asset, other in found.items() if other is not None and other != asset}
-
-
-def _like(asset: str, other: str) -> str:
-    return f"{asset} moves like {other}, at the rate its oracle applies now"
 
 
 def _ratio(account: Account, prices: Mapping[str, float], stable: frozenset[str], hours: float) -> Ratio:
@@ -347,18 +324,18 @@ def _band(account: Account, prices: Mapping[str, AssetPrice], shares: Mapping[st
 def _chance(outlook: Outlook, known: Known, hours: float, until: float, distance: float, band: float) -> Chance:
     if math.isinf(distance):
         return Chance(hours, None, because="no price move of what it holds liquidates it")
-    logit = float(outlook.log_odds(until, distance)[0])
+    logit = _log_odds(outlook, known, until, distance)
     wide = _Z * float(outlook.errors(until, distance)[0])
     fitted = hours in HORIZONS
     is_within = outlook.is_within(until, distance)
     is_calibrated = known.is_calibrated and fitted and is_within
     if not is_calibrated:
         wide *= _UNCALIBRATED
-    upper, lower = logit + wide, float(outlook.log_odds(until, distance + band)[0]) - wide
+    upper, lower = logit + wide, _log_odds(outlook, known, until, distance + band) - wide
     edge = outlook.edge(until)
     if distance > edge:  # what is further is no likelier: the bound at the last fitted distance holds here too
         error = float(outlook.errors(until, edge)[0]) * _Z * (1.0 if known.is_calibrated else _UNCALIBRATED)
-        upper = max(logit, min(upper, float(outlook.log_odds(until, edge)[0]) + error))
+        upper = max(logit, min(upper, _log_odds(outlook, known, until, edge) + error))
     between = HORIZONS[0] < hours < HORIZONS[-1]
     method = known.method if fitted else f"{known.method}, horizon {'interpolated' if between else 'extrapolated'}"
     if not is_within:
@@ -373,6 +350,14 @@ def _chance(outlook: Outlook, known: Known, hours: float, until: float, distance
         is_calibrated,
         outlook.episodes(until, distance),
     )
+
+
+def _log_odds(outlook: Outlook, known: Known, hours: float, distance: float) -> float:
+    said = float(outlook.log_odds(hours, distance)[0])
+    if known.map_share == 1:
+        return said
+    plain = min(max(driftless(distance, known.sigma, hours), _LEAST_CHANCE), 1 - _LEAST_CHANCE)
+    return known.map_share * said + (1 - known.map_share) * math.log(plain / (1 - plain))
 
 
 def _moves(ratio: Ratio, shares: Mapping[str, float]) -> str:

@@ -20,9 +20,12 @@ def parse_horizon(text: str) -> float:
 
 
 def horizon_name(hours: float) -> str:
-    """Return the shortest way to write `hours`: 1h, 24h, 7d, 90m."""
+    """Return a way to write `hours` that reads back as the same: 1h, 24h, 7d, 90m, 1.333h."""
     if hours in _NAMES:
         return _NAMES[hours]
     if hours > 24 and hours % 24 == 0:
         return f"{hours / 24:g}d"
-    return f"{hours:g}h" if hours >= 1 else f"{hours * 60:g}m"
+    if hours == int(hours):
+        return f"{int(hours)}h"
+    minutes = hours * 60
+    return f"{round(minutes)}m" if abs(minutes - round(minutes)) < 1e-6 else f"{hours:.3f}h"

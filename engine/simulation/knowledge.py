@@ -14,7 +14,10 @@ from engine.simulation.ratio import YEAR_H
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What is known of the price or factor that liquidates: features of one moment and its volatility per root hour."""
+    """What is known of the price or factor that liquidates: features of one moment, volatility per root hour.
+
+    `map_share` of the log odds is the map's, the rest the closed form's.
+    """
 
     features: Mapping[str, Floats]
     sigma: float
@@ -22,6 +25,7 @@ class Known:
     is_calibrated: bool
     notes: tuple[str, ...] = ()
     ends_s: float | None = None
+    map_share: float = 1.0
 
 
 def learnt(candles: Candles, method: str, *, is_fitted: bool) -> Known:

@@ -87,7 +87,7 @@ def candles_of(ground: Ground, found: Held) -> "tuple[dict[str, Candles], list[s
 
 def _wanted(document: Portfolio) -> list[str]:
     """Return the volatile assets of all accounts, and the markets that their oracles follow."""
-    from engine.simulation.forecast import leg_followed
+    from engine.simulation.following import leg_followed
 
     held = {asset for account in document.accounts for asset in account.assets}
     oracles = [document.prices[asset].oracle for asset in held if asset in document.prices]

@@ -16,6 +16,8 @@ from engine.simulation.bridge import touched
 from engine.simulation.candles import Candles
 from engine.simulation.first_passage import driftless
 from engine.simulation.forecast import AccountForecast, Forecaster, forecast_of
+from engine.simulation.knowledge import learnt
+from engine.simulation.model import Outlook
 from engine.simulation.ratio import factor_candles, ratio_of
 from tests.engine.simulation.accounts import HOURS, loan, perp, portfolio
 from tests.engine.simulation.series import made
@@ -151,7 +153,7 @@ def test_a_staked_token_moves_like_the_market_that_its_oracle_follows() -> None:
     looped["collateral"][0]["asset"] = "wstETH"
     looped["debt"] = [{"asset": "ETH", "amount": "9.5", "borrow_rate": "0.02"}]
     pair = portfolio(looped, wstETH={"oracle": "3000", "legs": legs})
-    assert of(pair).horizons[1].probability == pytest.approx(0, abs=1e-6)
+    assert of(pair).horizons[1].because == "only the rate between ETH and wstETH moves it; a depeg is not forecast"
 
 
 def test_what_two_sides_do_without_candles_is_unknown_rather_than_guessed() -> None:
@@ -284,6 +286,23 @@ def test_several_assets_are_forecast_by_their_factor_and_labelled() -> None:
     assert not said.horizons[1].calibrated
     assert "factor" in said.horizons[1].method
     assert set(of(portfolio(PAIR)).moves.split(", ")) == {"BTC up (100%)", "ETH down (100%)"}
+
+
+def test_volatile_assets_on_both_sides_take_a_third_of_their_log_odds_from_the_closed_form() -> None:
+    said = of(portfolio(PAIR)).horizons[1]
+    assert said.method.startswith("two parts calibrated map, one part closed form")
+    assert said.probability is not None
+    assert said.baseline is not None
+    alone = Forecaster(CANDLES)
+    pair = portfolio(PAIR)
+    ratio = ratio_of(pair.accounts[0], {"ETH": 2500.0, "BTC": 60_000.0}, frozenset(), 24.0)
+    candles = factor_candles(CANDLES, ratio.shares({"ETH": 2500.0, "BTC": 60_000.0}))
+    outlook = Outlook(alone.model, learnt(candles, "", is_fitted=False).features, "down")
+    distance = ratio.distance({"ETH": 2500.0, "BTC": 60_000.0})
+    assert distance is not None
+    plain = max(said.baseline, 1e-5)
+    expected = 2 / 3 * float(outlook.log_odds(24.0, distance)[0]) + np.log(plain / (1 - plain)) / 3
+    assert np.log(said.probability / (1 - said.probability)) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_factor_of_one_asset_is_its_candles() -> None:
