@@ -357,6 +357,31 @@ def test_an_isolated_inverse_position_has_its_margin_in_the_coin_and_the_venues_
     assert point.direction is Direction.UP
 
 
+@given(
+    size=st.decimals("0.001", "40", places=3),
+    entry=st.decimals("20000", "90000", places=1),
+    gap=st.decimals("0.005", "0.5", places=4),
+    is_long=st.booleans(),
+    is_inverse=st.booleans(),
+)
+def test_any_isolated_position_is_liquidated_where_the_venue_says(
+    size: Decimal, entry: Decimal, gap: Decimal, is_long: bool, is_inverse: bool
+) -> None:
+    mark = Decimal(60000)
+    limit = mark * (1 - gap if is_long else 1 + gap)
+    told = {"liqPrice": f"{limit:f}", "leverage": "25"}
+    symbol, quantity = ("BTCUSD", f"{size * 10000:f}") if is_inverse else ("BTCUSDT", f"{size:f}")
+    rows = positions(
+        row(symbol, "Buy" if is_long else "Sell", quantity, f"{entry:f}", "60000", **told),
+        category="inverse" if is_inverse else "linear",
+    )
+    taker = dict.fromkeys(("BTCUSD", "BTCUSDT"), Decimal("0.00055"))
+    _, account = accounts("bb", picture(AccountMode.ISOLATED, rows, wallet(), fees=taker))
+    point = assess(account, {}, 0).liquidation["BTC"].price
+    assert point is not None
+    assert abs(point - limit) < Decimal("1e-6")
+
+
 def test_an_isolated_position_without_any_margin_told_is_unknown_and_never_safe() -> None:
     held = positions(row("BTCUSDT", "Buy", "1", "20000", "20000"))
     _, account = accounts("bb", picture(AccountMode.ISOLATED, held, wallet()))

@@ -309,6 +309,27 @@ def test_an_isolated_linear_position_agrees_with_the_venues_ratio_and_price() ->
         assert assessed.degraded == ()
 
 
+@given(
+    contracts=st.decimals("0.1", "900", places=1),
+    entry=st.decimals("55000", "65000", places=1),
+    share=st.decimals("0.02", "0.5", places=3),
+    is_long=st.booleans(),
+)
+def test_any_isolated_linear_position_is_liquidated_by_the_documented_formula(
+    contracts: Decimal, entry: Decimal, share: Decimal, is_long: bool
+) -> None:
+    size, cost = contracts * SWAP.value, Decimal("0.0045")
+    margin = size * entry * share
+    signed = contracts if is_long else -contracts
+    told = row(SWAP.name, f"{signed:f}", f"{entry:f}", f"{entry:f}", mgnMode="isolated", margin=f"{margin:f}")
+    _, account = accounts("ok", picture(Level.FUTURES, [told], []))
+    side = 1 if is_long else -1
+    limit = (margin - side * size * entry) / (size * (cost - side))
+    point = assess(account, {}, 0).liquidation["BTC"].price
+    assert point is not None
+    assert abs(point - limit) < Decimal("1e-6")
+
+
 def test_an_inverse_short_is_backed_by_its_coin() -> None:
     rows = [row("BTC-USD-SWAP", "-300", "60000", "60000", ccy="BTC", mmr="0.002")]
     (account,) = accounts("ok", picture(Level.FUTURES, rows, [coin("BTC", "1", "60000", mmr="0.002")]))
