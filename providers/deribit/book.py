@@ -134,6 +134,8 @@ def _cross(name: str, picture: Picture) -> Account:
         if price is None:
             degraded.append(f"no price of {currency}: what it is worth is held at today's amount")
             continue
+        if summary.equity is None:
+            degraded.append(f"equity in {currency} not reported: what it is worth is held at today's amount")
         legs = legs_of(picture, model, held, price, degraded)
         wallet = (summary.equity or ZERO) - (summary.options_value or ZERO) - legs.profit
         all_legs.append((legs, price))

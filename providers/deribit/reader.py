@@ -15,6 +15,7 @@ from providers.deribit.signing import COST, READ_SCOPES, VENUE, allows
 from providers.deribit.watch import Changed, LoginFeed, Push, merged
 from providers.deribit.wire import (
     Held,
+    Kind,
     Login,
     Summary,
     Tick,
@@ -124,12 +125,14 @@ class Reader:
 
     @property
     def topics(self) -> frozenset[str]:
-        """Return the futures held: nothing is pushed while there is no position."""
+        """Return the contracts held: nothing is pushed while there is no position."""
         return frozenset() if self._picture is None else frozenset(held.contract for held in self._picture.held)
 
     def sockets(self) -> Sequence[Subscription[Push]]:
         """Return the one connection that pushes balances and marks, none where it has no address."""
-        return () if self._feed is None else (self._feed.subscription(self.topics),)
+        held = () if self._picture is None else self._picture.held
+        futures = frozenset(each.contract for each in held if each.kind is Kind.FUTURE)
+        return () if self._feed is None else (self._feed.subscription(futures),)
 
     def take(self, push: Push) -> Taken:
         """Bring a pushed balance or price into the picture; a trade only says that a reading is due."""
@@ -141,6 +144,9 @@ class Reader:
                 push = replace(push, funding_rate=old.funding_rate)
             self._picture = replace(self._picture, ticks={**self._picture.ticks, push.contract: push})
             return Taken.PART
+        if self._picture.model.is_cross:
+            # Its totals are of all currencies at once: only a whole reading tells them at one moment.
+            return Taken.NUDGE
         summaries = {**self._picture.summaries, push.currency: merged(self._picture.summaries, push)}
         self._picture = at_marks(replace(self._picture, summaries=summaries), push.currency)
         return Taken.STATE

@@ -64,7 +64,7 @@ class LoginFeed:
         self.silence_after_s = 15.0
 
     def subscription(self, contracts: frozenset[str]) -> Subscription[Push]:
-        """Return what to stream while `contracts` are held."""
+        """Return what to stream while these futures are held; an option's mark moves no margin here."""
         return Subscription(
             source=self._source,
             url=self._url,

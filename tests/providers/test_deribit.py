@@ -324,6 +324,34 @@ def test_a_trade_makes_the_account_be_read_again() -> None:
     within(5, run())
 
 
+def test_a_push_of_a_cross_login_makes_it_be_read_whole() -> None:
+    async def run() -> None:
+        async with venue_and_source(poll_s=60) as (venue, accounts), aclosing(accounts.watch()) as said:
+            totals = {"total_margin_balance_usd": D(40000), "total_maintenance_margin_usd": D(400)}
+            venue.summaries = {"BTC": summary(margin_model="cross_sm", **totals)}
+            await reading(said)
+            await venue.until(is_subscribed(venue))
+            venue.summaries["BTC"]["total_margin_balance_usd"] = D(36000)
+            await venue.push_data("user.portfolio.btc", summary(margin_model="cross_sm"))
+            assert await reading(said, lambda found: found.accounts[0].reported.equity == 36000)
+
+    within(8, run())
+
+
+def test_options_are_followed_without_their_own_prices() -> None:
+    async def run() -> None:
+        async with venue_and_source(poll_s=60) as (venue, accounts), aclosing(accounts.watch()) as said:
+            option = held() | {"instrument_name": "BTC-25DEC26-50000-P", "kind": "option", "delta": D("-0.2")}
+            venue.positions.append(option | {"size": D(-1), "direction": "sell", "mark_price": D("0.0")})
+            found = await reading(said)
+            assert [each.contract for each in found.accounts[0].positions] == ["BTC-PERPETUAL", "BTC options"]
+            await venue.until(is_subscribed(venue))
+            (asked,) = [each for each in venue.calls if each["method"] == "private/subscribe"]
+            assert [each for each in asked["params"]["channels"] if "ticker" in each] == ["ticker.BTC-PERPETUAL.100ms"]
+
+    within(5, run())
+
+
 def test_a_test_request_is_answered_and_an_old_token_renewed_on_that_occasion() -> None:
     async def run() -> None:
         async with venue_and_source(poll_s=60) as (venue, accounts), aclosing(accounts.watch()) as said:
