@@ -15,8 +15,9 @@ from engine.accounts import Account, Collateral, Debt, Kind, MarginCall, MarginM
 from engine.prices import OraclePrice
 from engine.record import record
 from engine.solvency import face_maintenance
+from providers.kraken_futures.markets import Market
 from providers.kraken_futures.signing import VENUE
-from providers.kraken_futures.wire import Coin, Held, Market, Purse, Single, Wallets
+from providers.kraken_futures.wire import Coin, Held, Purse, Single, Wallets
 
 USD = "USD"
 ZERO, ONE = Decimal(0), Decimal(1)

@@ -11,13 +11,12 @@ import msgspec
 
 from engine.record import record
 from providers.http import decode
+from providers.kraken_futures.markets import HOURS_PER_YEAR, Market
 from providers.kraken_futures.signing import VENUE
 from providers.kraken_futures.wire import (
-    HOURS_PER_YEAR,
     ZERO,
     Currency,
     Held,
-    Market,
     Purse,
     Single,
     Wallets,

@@ -20,19 +20,12 @@ from providers.credentials import Credentials
 from providers.errors import Refused
 from providers.http import Call, HttpTransport
 from providers.kraken_futures.book import USD
+from providers.kraken_futures.markets import Market, parse_instruments, parse_tickers
 from providers.kraken_futures.moves_wire import fills_fate, order_fate, transfer_fate
 from providers.kraken_futures.reader import Client
 from providers.kraken_futures.signing import FILLS_COST, VENUE, private_call
 from providers.kraken_futures.source import KrakenFuturesAccounts, key_of, transport
-from providers.kraken_futures.wire import (
-    FLEX,
-    Market,
-    Wallets,
-    parse_accounts,
-    parse_instruments,
-    parse_tickers,
-    wire_coin,
-)
+from providers.kraken_futures.wire import FLEX, Wallets, parse_accounts, wire_coin
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, KeySigner, Step
 from providers.venue_rescue import REDUCE_BOUND, VenueRescue, chosen, decimals_of, fields_of, step_of, stepped

@@ -13,18 +13,10 @@ from providers.http import HttpTransport
 from providers.kraken_futures import signing
 from providers.kraken_futures.book import Picture, accounts, marks
 from providers.kraken_futures.frames import HeldPush, TickPush, WalletPush
+from providers.kraken_futures.markets import Market, parse_instruments, parse_tickers
 from providers.kraken_futures.signing import READ_COST, VENUE
 from providers.kraken_futures.watch import KeyFeed, Push
-from providers.kraken_futures.wire import (
-    Held,
-    Market,
-    Purse,
-    Wallets,
-    parse_accounts,
-    parse_instruments,
-    parse_positions,
-    parse_tickers,
-)
+from providers.kraken_futures.wire import Held, Purse, Wallets, parse_accounts, parse_positions
 from providers.ports import Reading
 from providers.ws import Subscription
 

@@ -17,10 +17,10 @@ from providers.credentials import Credentials
 from providers.errors import ConfigError
 from providers.following import FollowedAccounts
 from providers.http import HttpTransport, checked_url, shared_budget
+from providers.kraken_futures.markets import parse_book
 from providers.kraken_futures.reader import Client, Reader
 from providers.kraken_futures.signing import BUDGET, MOVE_RIGHT, PERIOD_S, READ_RIGHT, VENUE, judge
 from providers.kraken_futures.watch import KeyFeed, Push
-from providers.kraken_futures.wire import parse_book
 from providers.ports import AccountOptions, DepthSource, PositionSource, ProviderInfo, VenueOptions
 
 INFO = ProviderInfo(

@@ -8,7 +8,8 @@ from typing import Any
 
 from engine.rescue import Means
 from providers.kraken_futures.frames import parse_held, parse_tick, parse_wallets
-from providers.kraken_futures.wire import parse_accounts, parse_instruments, parse_positions, parse_tickers
+from providers.kraken_futures.markets import parse_instruments, parse_tickers
+from providers.kraken_futures.wire import parse_accounts, parse_positions
 from tests.account_kit import NAME, Payload, Rescue, Sent, Venue
 from tests.between import Answer
 from tests.kraken_futures_server import KEY, SECRET, KrakenFuturesServer, dumps, flex, instrument, ticker

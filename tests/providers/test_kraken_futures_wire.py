@@ -18,15 +18,9 @@ from providers.credentials import Credentials
 from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
 from providers.kraken_futures.book import Picture, accounts
 from providers.kraken_futures.frames import parse_held, parse_tick, parse_wallets
+from providers.kraken_futures.markets import parse_book, parse_instruments, parse_tickers
 from providers.kraken_futures.signing import Nonces, judge, nonces_of, private_call, problem_of, signed_challenge
-from providers.kraken_futures.wire import (
-    Wallets,
-    parse_accounts,
-    parse_book,
-    parse_instruments,
-    parse_positions,
-    parse_tickers,
-)
+from providers.kraken_futures.wire import Wallets, parse_accounts, parse_positions
 from tests.kraken_futures_server import SECRET, dumps, flex, instrument, ticker
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "kraken_futures"
