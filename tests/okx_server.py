@@ -72,7 +72,7 @@ class Okx:
         self.funding: dict[str, Decimal] = {"USDT": Decimal(1000)}
         self.key, self.secret, self.passphrase = KEY, SECRET, PASSPHRASE
         self.ahead_ms, self.is_demo, self.ws_status = 0, False, 101
-        self.transfer_state = "success"
+        self.transfer_state, self.tells_transfers = "success", True
         self.fills: Decimal | None = None
         self.transfers: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
@@ -235,9 +235,15 @@ class Okx:
 
     def _asset_transfer_state(self, fields: dict[str, str]) -> Reply:
         told = self.transfers.get(fields["clientId"])
-        if told is None:
-            return _error("58129", "Transfer record does not exist")
+        if told is None or not self.tells_transfers:
+            return _error("58129", "clientId is incorrect")
         return ok({"clientId": fields["clientId"], "state": self.transfer_state, "amt": told["amt"]})
+
+    def _asset_bills(self, fields: dict[str, str]) -> Reply:
+        told = (
+            [] if self.transfer_state == "failed" else [each for each in self.transfers if each == fields["clientId"]]
+        )
+        return ok(*({"billId": "b1", "ccy": fields["ccy"], "clientId": each, "type": "131"} for each in told))
 
     def _post_account_position_margin_balance(self, body: dict[str, Any]) -> Reply:
         found = self._row(body)

@@ -1,8 +1,9 @@
 """How margin is moved at OKX: into an isolated position, from the funding account, or by closing part of a position.
 
 Wire: okx.com/docs-v5, "Increase/decrease margin", "Funds transfer" (6 is the funding account, 18 the trading account),
-"Get funds transfer state", "Place order", "Get order details", "Get balance" of the funding account (read 2026-11). A
-transfer and an order carry a client id of ours and are found again by it; added margin by the position's margin.
+"Get funds transfer state", "Asset bills details", "Place order", "Get order details", "Get balance" of the funding
+account (read 2026-11). A transfer and an order carry a client id of ours and are found again by it; added margin by the
+position's margin.
 """
 
 import secrets
@@ -17,12 +18,14 @@ from engine.accounts import Account, MarginMode, Position
 from engine.rendering import plain
 from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
 from providers.credentials import Credentials
-from providers.errors import Malformed, Refused
+from providers.errors import Malformed, Refused, Unauthorised
 from providers.http import Call, HttpTransport
 from providers.okx_account.accounts import account_name
 from providers.okx_account.fates import added_fate, order_fate, transfer_fate
 from providers.okx_account.markets import Contract
 from providers.okx_account.moves_wire import (
+    OrderTold,
+    has_bill,
     parse_funding,
     parse_margin,
     parse_order,
@@ -50,8 +53,7 @@ _DOLLARS = frozenset({"USDT", "USDC"})
 _TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(1))
 _REDUCE_TARIFF = Tariff(time_to_land_s=Decimal(1))
 _ZERO = Decimal(0)
-# "Order does not exist", "Transfer record does not exist" and the like: it is not known, which is an answer.
-_NOT_KNOWN = frozenset({51603, 58129, 51001, 58000})
+_NO_SUCH_ORDER = 51603
 
 
 class OkxMoves:
@@ -143,11 +145,9 @@ class OkxMoves:
         """Return what became of an action, by reading only."""
         age_s = self._clock() / 1e9 - int(facts["at"]) / 1e3
         if facts["action"] == TRANSFER:
-            raw = await self._known("/api/v5/asset/transfer-state", clientId=facts["id"], type="0")
-            return transfer_fate(None if raw is None else parse_transfer_state(raw, facts["id"]), age_s)
+            return transfer_fate(await self._transfer_state(facts), age_s)
         if facts["action"] == ORDER:
-            raw = await self._known("/api/v5/trade/order", instId=facts["contract"], clOrdId=facts["id"])
-            return order_fate(None if raw is None else parse_order(raw, facts["id"]), age_s)
+            return order_fate(await self._order(facts), age_s)
         held = parse_positions(await self._read("/api/v5/account/positions", instId=facts["contract"]))
         mine = (h for h in held if h.is_isolated and h.contract == facts["contract"] and h.side == facts["side"])
         return added_fate(facts, next(mine, None), age_s)
@@ -286,14 +286,34 @@ class OkxMoves:
         except (Refused, Malformed) as error:
             return {}, f"funding account not read: {error.detail}"
 
-    async def _known(self, path: str, **query: str) -> bytes | None:
-        """Return the reply, `None` where the venue says that it knows no such thing."""
+    async def _transfer_state(self, facts: Mapping[str, str]) -> str | None:
+        """Return the state word of a transfer, `None` where neither its state nor the account's bills know it.
+
+        The venue refuses to tell the state of a transfer that it does not know, in words that it documents nowhere:
+        only the bills prove that there was none.
+        """
+        client_id = facts["id"]
         try:
-            return await self._read(path, **query)
+            raw = await self._read("/api/v5/asset/transfer-state", clientId=client_id, type="0")
+            state = parse_transfer_state(raw, client_id)
+        except Unauthorised:
+            raise
+        except Refused:
+            state = None
+        if state is not None:
+            return state
+        raw = await self._read("/api/v5/asset/bills", ccy=facts["coin"], clientId=client_id)
+        return "success" if has_bill(raw, client_id) else None
+
+    async def _order(self, facts: Mapping[str, str]) -> OrderTold | None:
+        """Return what is told of an order, `None` where the venue says that there is no such order."""
+        try:
+            raw = await self._read("/api/v5/trade/order", instId=facts["contract"], clOrdId=facts["id"])
         except Refused as error:
-            if error.status in _NOT_KNOWN:
+            if error.status == _NO_SUCH_ORDER:
                 return None
             raise
+        return parse_order(raw, facts["id"])
 
     async def _contract(self, name: str) -> Contract:
         """Return a contract's value and steps, read once."""

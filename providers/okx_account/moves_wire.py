@@ -80,6 +80,11 @@ def parse_transfer_state(raw: bytes, client_id: str) -> str | None:
     return next((row.state for row in rows if row.client_id == client_id), None)
 
 
+def has_bill(raw: bytes, client_id: str) -> bool:
+    """Return whether the funding account's bills hold our transfer."""
+    return any(row.client_id == client_id for row in decode(VENUE, "bills", raw, _Transfers).data)
+
+
 def parse_margin(raw: bytes) -> str:
     """Return the contract whose margin the venue changed."""
     rows = decode(VENUE, "margin", raw, _Margins).data

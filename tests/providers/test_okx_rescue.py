@@ -159,6 +159,28 @@ async def test_a_pending_transfer_is_found_by_its_client_id() -> None:
         assert len(made.venue.server.writes) == 1
 
 
+@pytest.mark.parametrize("is_carried_out", [True, False])
+@looped
+async def test_a_transfer_whose_answer_was_lost_is_found_in_the_bills(is_carried_out: bool) -> None:
+    async with desk(futures_mode()) as made:
+        made.venue.tells_transfers = False
+        account = await made.account("ok:USDT")
+        standing = await made.rescue.standing(account)
+        (step,) = await made.rescue.prepare(account, option(standing, Means.ADD_MARGIN, "USDT", "50", "funding"))
+        await made.key.unlock()
+        signed = made.rescue.sign(step, made.key)
+        made.venue.server.fail_writes(Cut(is_carried_out))
+        with pytest.raises(Unreachable):
+            await made.rescue.send(signed)
+        found = await made.rescue.find(signed.reference, signed.nonce, signed.owner)
+        assert found.fate is (Fate.CONFIRMED if is_carried_out else Fate.UNKNOWN)
+        at = next(word for word in signed.reference.split() if word.startswith("at="))
+        long_ago = signed.reference.replace(at, f"at={int(at[3:]) - 99_000}")
+        later = await made.rescue.find(long_ago, signed.nonce, signed.owner)
+        assert later.fate is (Fate.CONFIRMED if is_carried_out else Fate.REJECTED)
+        assert len(made.venue.server.writes) == 1
+
+
 @looped
 async def test_a_request_of_demo_trading_says_so() -> None:
     venue = isolated()
