@@ -249,9 +249,14 @@ class DeribitServer(SignedServer):
         left = abs(size) - amount
         share = left / abs(size)
         held["size"] = left if size > 0 else -left
+        coin, _, currency = params["instrument_name"].partition("-")[0].partition("_")
+        summary = self.summaries[currency or coin]
         for name in ("maintenance_margin", "initial_margin", "size_currency"):
             if name in held:
-                held[name] = Decimal(str(held[name])) * share
+                before = Decimal(str(held[name]))
+                held[name] = before * share
+                if name in summary:
+                    summary[name] = Decimal(str(summary[name])) - (before - held[name])
         order = {
             "order_id": f"ETH-{len(self.orders) + 1}",
             "label": params["label"],

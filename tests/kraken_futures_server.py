@@ -178,9 +178,12 @@ class KrakenFuturesServer(SignedServer):
         held["size"] = D(str(held["size"])) - size
         wallet = self.accounts["flex"]
         if symbol.startswith("PF_"):
-            gone = size / (held["size"] + size)
-            for name in ("maintenanceMargin", "initialMargin", "initialMarginWithOrders", "pnl"):
-                wallet[name] = D(str(wallet[name])) * (1 - gone)
+            entry, rate = held["price"], self.instruments[symbol]["marginLevels"][0]["maintenanceMargin"]
+            realised = (size if held["side"] == "long" else -size) * (mark - entry)
+            for name, less in (("maintenanceMargin", size * entry * rate), ("pnl", realised)):
+                wallet[name] = D(str(wallet[name])) - less
+            for name in ("quantity", "value", "collateral"):
+                wallet["currencies"]["usd"][name] = D(str(wallet["currencies"]["usd"][name])) + realised
         fill = {
             "fill_id": f"f{len(self.fills)}",
             "symbol": symbol,

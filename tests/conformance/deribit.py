@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.rescue import Means
 from providers.deribit.wire import parse_index, parse_positions, parse_summary, parse_ticker
-from tests.account_kit import NAME, Payload, Rescue, Sent, Venue
+from tests.account_kit import ANY, NAME, Payload, Rescue, Sent, Venue
 from tests.between import Answer
 from tests.deribit_server import KEY, MAIN, SECRET, SUB, DeribitServer, dumps
 
@@ -155,6 +155,33 @@ VENUES = (
                     method="GET",
                     path=_TRANSFER,
                     fields={"currency": "BTC", "amount": "0.125", "destination": str(MAIN), "source": str(SUB)},
+                ),
+            ),
+        ),
+        also=(
+            Rescue(
+                account=f"{NAME}:USDC",
+                means=Means.REDUCE,
+                asset="ETH",
+                amount="0.5",
+                source="",
+                target="8",
+                figure=lambda server: D("2.5") - abs(D(str(server.positions[1]["size"]))),
+                is_money=lambda passed: passed.path == "/api/v2/private/buy",
+                sent=(
+                    Sent(
+                        method="GET",
+                        path="/api/v2/private/buy",
+                        fields={
+                            "instrument_name": "ETH_USDC-PERPETUAL",
+                            "amount": "0.5",
+                            "type": "limit",
+                            "price": "3005.45",
+                            "time_in_force": "immediate_or_cancel",
+                            "reduce_only": "true",
+                            "label": ANY,
+                        },
+                    ),
                 ),
             ),
         ),

@@ -10,7 +10,7 @@ from engine.rescue import Means
 from providers.kraken_futures.frames import parse_held, parse_tick, parse_wallets
 from providers.kraken_futures.markets import parse_instruments, parse_tickers
 from providers.kraken_futures.wire import parse_accounts, parse_positions
-from tests.account_kit import NAME, Payload, Rescue, Sent, Venue
+from tests.account_kit import ANY, NAME, Payload, Rescue, Sent, Venue
 from tests.between import Answer
 from tests.kraken_futures_server import KEY, SECRET, KrakenFuturesServer, dumps, flex, instrument, ticker
 
@@ -152,6 +152,33 @@ VENUES = (
                     method="POST",
                     path="/derivatives/api/v3/transfer",
                     fields={"fromAccount": "cash", "toAccount": "flex", "unit": "usd", "amount": "125.5"},
+                ),
+            ),
+        ),
+        also=(
+            Rescue(
+                account=NAME,
+                means=Means.REDUCE,
+                asset="ETH",
+                amount="0.5",
+                source="",
+                target="25",
+                figure=lambda server: D("2.5") - D(str(server.positions[1]["size"])),
+                is_money=lambda passed: passed.path == "/derivatives/api/v3/sendorder",
+                sent=(
+                    Sent(
+                        method="POST",
+                        path="/derivatives/api/v3/sendorder",
+                        fields={
+                            "orderType": "ioc",
+                            "symbol": "PF_ETHUSD",
+                            "side": "buy",
+                            "size": "0.5",
+                            "limitPrice": "3005",
+                            "reduceOnly": "true",
+                            "cliOrdId": ANY,
+                        },
+                    ),
                 ),
             ),
         ),
