@@ -23,6 +23,7 @@ from benchmarks.science_tables import (
     empty_note,
     goal_table,
     interpolation_table,
+    interval_table,
     score_table,
     tail_table,
 )
@@ -156,6 +157,7 @@ def report(measured: Measured) -> str:
             "\n".join(note for note in notes if note),
             goal_table(measured.scores, measured.found),
             tail_table(measured.found),
+            interval_table(measured.found),
             interpolation_table(measured.between),
             coverage_table(measured.covered),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from engine.simulation.backtest import Coverage
-from engine.simulation.scores import Cell, Score
+from engine.simulation.scores import Cell, Score, held
 
 GOALS: Mapping[int, tuple[float, float]] = {1: (0.765, 0.0025), 24: (0.885, 0.01), 168: (0.905, 0.033)}
 """Log-loss ratio and calibration error to reach for falls, by horizon."""
@@ -104,6 +104,17 @@ def tail_table(found: Mapping[tuple[int, str], Sequence[Cell]]) -> str:
         "obs/closed form",
     )
     return table(headings, rows)
+
+
+def interval_table(found: Mapping[tuple[int, str], Sequence[Cell]]) -> str:
+    """Return how often the frequency of a half-year lay within the 95 % interval, beside 95 %."""
+    rows = []
+    for (hours, side), each in found.items():
+        inside, total = held(each)
+        rows.append((_NAMES[hours], side, f"{inside} of {total}", f"{inside / total:.0%}" if total else "none"))
+    return "Half-years of cells whose frequency lay within the mean 95 % interval:\n\n" + table(
+        ("horizon", "move", "within", "share"), rows
+    )
 
 
 def interpolation_table(scores: Sequence[Score]) -> str:

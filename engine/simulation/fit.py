@@ -29,6 +29,7 @@ EVERY: Mapping[int, int] = {1: 2, 24: 2, 168: 3}
 _RIDGE = 1e-4
 _BLOCK_S = 28 * DAY_S
 _FEWEST = 1_000
+_FARTHEST, _LEAST_HITS = 2.5, 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,12 +92,12 @@ def fit(history: History, about: Mapping[str, object], folds: Sequence[float] = 
     maps = fit_maps(hours, days, history.days_since_s, ends)
     if folds:
         bounds = [*folds, ends]
-        drifts: dict[tuple[int, str], list[float]] = {key: [] for key in maps}
+        drifts: dict[tuple[int, str], list[Floats]] = {key: [] for key in maps}
         for begin, end in pairwise(bounds):
             earlier = fit_maps(hours, days, history.days_since_s, begin)
             for key, found in earlier.items():
-                drifts[key].append(_level_error(found, hours, begin, end))
-        maps = {key: replace(each, drift=_root_mean_square(drifts[key])) for key, each in maps.items()}
+                drifts[key].append(_level_errors(found, hours, begin, end))
+        maps = {key: replace(each, drift=_drift(np.stack(drifts[key]))) for key, each in maps.items()}
     return Model(maps, about)
 
 
@@ -141,7 +142,15 @@ def _fit_map(
                 parts.append(Rows(base, outcome, np.full(len(moved), weight), block))
         found = logistic(parts, _RIDGE)
         members.append(Member(names, mean, spread, bent, found.beta, found.covariance))
-    return Map(horizon, side, centre, tuple(members), knots, _episodes(horizon, side, hours, knots, until_s), 0.0)
+    return Map(
+        horizon,
+        side,
+        centre,
+        tuple(members),
+        knots,
+        _episodes(horizon, side, hours, knots, until_s),
+        np.zeros(len(knots)),
+    )
 
 
 def _chosen(
@@ -183,8 +192,11 @@ def _episodes(horizon: int, side: str, hours: Sequence[Prepared], knots: Floats,
     return np.array(counts)
 
 
-def _level_error(found: Map, hours: Sequence[Prepared], begin_s: float, end_s: float) -> float:
-    """Return the shift of log odds that makes forecasts between two moments right on average over all knots."""
+def _level_errors(found: Map, hours: Sequence[Prepared], begin_s: float, end_s: float) -> Floats:
+    """Return, by knot, the shift of log odds that makes the mean forecast between two moments what happened.
+
+    At most `_FARTHEST` either way; NaN where fewer than `_LEAST_HITS` hours were expected to be hit.
+    """
     logits, outcomes = [], []
     for one in hours:
         moved = excursion(one.candles, found.hours, found.side)
@@ -193,18 +205,23 @@ def _level_error(found: Map, hours: Sequence[Prepared], begin_s: float, end_s: f
         known = {name: values[index] for name, values in one.features.items()}
         said = found.logits(known)
         usable = np.isfinite(said).all(axis=1)
-        logits.append(said[usable].ravel())
-        outcomes.append((moved[index][usable][:, None] >= found.knots[None, :]).ravel())
-    said, happened = np.concatenate(logits), float(np.concatenate(outcomes).mean())
-    low, high = -5.0, 5.0
-    for _ in range(60):
+        logits.append(said[usable])
+        outcomes.append(moved[index][usable][:, None] >= found.knots[None, :])
+    said, happened = np.concatenate(logits), np.concatenate(outcomes).mean(axis=0)
+    low, high = np.full(len(found.knots), -_FARTHEST), np.full(len(found.knots), _FARTHEST)
+    for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(sigmoid(said + middle).mean()) < happened else (low, middle)
-    return (low + high) / 2
+        below = sigmoid(said + middle).mean(axis=0) < happened
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    expected = sigmoid(said).sum(axis=0)
+    return np.where(expected >= _LEAST_HITS, (low + high) / 2, np.nan)
 
 
-def _root_mean_square(values: Sequence[float]) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+def _drift(errors: Floats) -> Floats:
+    """Return the root mean square over periods of errors by knot, never falling with distance."""
+    counted = np.isfinite(errors)
+    sums = np.where(counted, errors, 0.0) ** 2
+    return np.maximum.accumulate(np.sqrt(sums.sum(axis=0) / np.maximum(counted.sum(axis=0), 1)))
 
 
 def moment(text: str) -> float:

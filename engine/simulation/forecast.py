@@ -16,14 +16,13 @@ from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS
 from engine.simulation.first_passage import driftless
 from engine.simulation.following import at_market, followed, leg_followed, moves_like
 from engine.simulation.knowledge import Known, learnt, rescaled, stated
-from engine.simulation.model import HORIZONS, SIDES, Model, Outlook, frozen
+from engine.simulation.model import HORIZONS, SIDES, Z95, Model, Outlook, frozen
 from engine.simulation.ratio import YEAR_H, Ratio, factor_candles, ratio_of
 from engine.solvency import gap, oracle_of, solvency_of, trigger_prices
 
 FITTED_ASSETS = frozenset({"BTC", "ETH", "WETH"})
 OLDEST_H = 48
 """Candles that end longer before the moment asked for than this are not used."""
-_Z = 1.959963984540054
 _UNCALIBRATED = 2.0
 """By how much the interval widens, in log odds, where the map was not fitted to what moves."""
 _PAIR_SHARE = 2 / 3
@@ -325,7 +324,7 @@ def _chance(outlook: Outlook, known: Known, hours: float, until: float, distance
     if math.isinf(distance):
         return Chance(hours, None, because="no price move of what it holds liquidates it")
     logit = _log_odds(outlook, known, until, distance)
-    wide = _Z * float(outlook.errors(until, distance)[0])
+    wide = Z95 * float(outlook.errors(until, distance)[0])
     fitted = hours in HORIZONS
     is_within = outlook.is_within(until, distance)
     is_calibrated = known.is_calibrated and fitted and is_within
@@ -334,7 +333,7 @@ def _chance(outlook: Outlook, known: Known, hours: float, until: float, distance
     upper, lower = logit + wide, _log_odds(outlook, known, until, distance + band) - wide
     edge = outlook.edge(until)
     if distance > edge:  # what is further is no likelier: the bound at the last fitted distance holds here too
-        error = float(outlook.errors(until, edge)[0]) * _Z * (1.0 if known.is_calibrated else _UNCALIBRATED)
+        error = float(outlook.errors(until, edge)[0]) * Z95 * (1.0 if known.is_calibrated else _UNCALIBRATED)
         upper = max(logit, min(upper, _log_odds(outlook, known, until, edge) + error))
     between = HORIZONS[0] < hours < HORIZONS[-1]
     method = known.method if fitted else f"{known.method}, horizon {'interpolated' if between else 'extrapolated'}"

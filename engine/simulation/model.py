@@ -23,6 +23,8 @@ from engine.simulation.regression import sigmoid
 SCHEMA = "marginline.calibration/1"
 HORIZONS: Final = (1, 24, 168)
 SIDES: Final = ("down", "up")
+Z95: Final = 1.959963984540054
+"""Standard errors to either side of a 95 % interval."""
 _FARTHEST = 5.0
 """Features count at most so many standard deviations from their mean."""
 _STEEPEST, _FLATTEST = -8.0, -0.7
@@ -52,7 +54,7 @@ class Map:
     """The map of one horizon and direction.
 
     `knots` are log distances; `episodes` counts the independent moves of each size in the history it was fitted to;
-    `drift` is how far half a year's level strayed from the forecast in log odds, in walk-forward fits.
+    `drift` is how far half a year's frequency strayed from the forecast in log odds, by knot, in walk-forward fits.
     """
 
     hours: int
@@ -61,7 +63,7 @@ class Map:
     members: tuple[Member, ...]
     knots: Floats
     episodes: Floats
-    drift: float
+    drift: Floats
 
     def logits(self, features: Mapping[str, Floats]) -> Floats:
         """Return log odds at every knot, one row per moment; each row falls with distance."""
@@ -162,9 +164,12 @@ class Outlook:
         if index not in self._errors:
             self._errors[index] = found.errors(self._features)
         places, at = np.log(found.knots), math.log(distance * self._scale(hours))
-        here = np.array([np.interp(at, places, row) for row in self._errors[index]])
+        right = int(np.clip(np.searchsorted(places, at), 1, len(places) - 1))
+        share = float(np.clip((at - places[right - 1]) / (places[right] - places[right - 1]), 0.0, 1.0))
+        here = self._errors[index][:, right - 1] * (1 - share) + self._errors[index][:, right] * share
+        drift = float(np.interp(at, places, found.drift))
         beyond = _SLOPE_ERROR * max(0.0, at - places[-1], places[0] - at)
-        return np.asarray(np.sqrt(here * here + found.drift * found.drift + beyond * beyond), dtype=np.float64)
+        return np.asarray(np.sqrt(here * here + drift * drift + beyond * beyond), dtype=np.float64)
 
     def edge(self, hours: float) -> float:
         """Return the largest distance that the map of `hours` was fitted to."""
@@ -225,7 +230,7 @@ def render_model(model: Model) -> str:
             "centre": _digits(each.centre),
             "knots": [_digits(value) for value in each.knots],
             "episodes": [int(value) for value in each.episodes],
-            "drift": _digits(each.drift, 4),
+            "drift": [_digits(value, 4) for value in each.drift],
             "members": [
                 {
                     "features": list(member.features),
@@ -271,7 +276,10 @@ def _map(said: Mapping[str, Any]) -> Map:
         members.append(Member(tuple(each["features"]), mean, spread, each["bent"], beta, covariance))
     knots = np.array(said["knots"], dtype=np.float64)
     episodes = np.array(said["episodes"], dtype=np.float64)
-    return Map(said["hours"], said["side"], said["centre"], tuple(members), knots, episodes, said["drift"])
+    drift = np.array(said["drift"], dtype=np.float64)
+    if not len(knots) == len(episodes) == len(drift):
+        raise CandleError("calibration: knots, episodes and drift differ in number")
+    return Map(said["hours"], said["side"], said["centre"], tuple(members), knots, episodes, drift)
 
 
 def _digits(value: float, count: int = 10) -> float:

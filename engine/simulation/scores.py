@@ -14,7 +14,8 @@ import numpy as np
 from engine.simulation.candles import HOUR_S, Candles, Floats
 from engine.simulation.features import daily, hourly, log_sigma
 from engine.simulation.fit import excursion, log_distance
-from engine.simulation.model import Model, Outlook
+from engine.simulation.model import Z95, Model, Outlook
+from engine.simulation.regression import sigmoid
 
 SCORED: Mapping[int, tuple[float, ...]] = {
     1: (0.01, 0.02, 0.03, 0.05),
@@ -30,7 +31,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """Forecasts of one asset and barrier over a period, the baseline, what happened, and when (UTC seconds)."""
+    """Forecasts of one asset and barrier over a period, the baseline, what happened, when (UTC s), 95 % bounds."""
 
     asset: str
     move: float
@@ -38,6 +39,8 @@ class Cell:
     baseline: Floats
     happened: Floats
     ts: Floats
+    low: Floats
+    high: Floats
 
     @property
     def hits(self) -> int:
@@ -85,11 +88,40 @@ def cells(
         outlook = Outlook(model, features, side)
         for move in moves or SCORED[hours]:
             distance = log_distance(move, side)
-            said = outlook.chances(hours, distance)
+            odds = outlook.log_odds(hours, distance)
+            wide = Z95 * outlook.errors(hours, distance)
             happened = (moved[chosen] >= distance).astype(np.float64)
             baseline = closed_form(distance, sigma, hours)
-            found.append(Cell(asset, move, said, baseline, happened, candles.ts[chosen] + HOUR_S))
+            found.append(
+                Cell(
+                    asset,
+                    move,
+                    sigmoid(odds),
+                    baseline,
+                    happened,
+                    candles.ts[chosen] + HOUR_S,
+                    sigmoid(odds - wide),
+                    sigmoid(odds + wide),
+                )
+            )
     return found
+
+
+def held(found: Sequence[Cell], fewest: int = 5) -> tuple[int, int]:
+    """Return in how many half-years of cells the frequency lay between the mean bounds, of how many.
+
+    A half-year counts where at least `fewest` hours were expected to be hit.
+    """
+    inside = total = 0
+    for cell in found:
+        half = ((cell.ts - cell.ts[0]) // (WEEK_S * 26)).astype(int)
+        for part in range(int(half.max()) + 1):
+            chosen = half == part
+            if float(cell.said[chosen].sum()) >= fewest and int(chosen.sum()) > 24 * 7 * 8:
+                total += 1
+                seen = float(cell.happened[chosen].mean())
+                inside += float(cell.low[chosen].mean()) <= seen <= float(cell.high[chosen].mean())
+    return inside, total
 
 
 def log_loss(said: Floats, happened: Floats) -> Floats:
