@@ -198,10 +198,13 @@ def _by_ratio(account: Account, ratio: Decimal | None) -> Account:
     account = replace(account, mode=MarginMode.PORTFOLIO)
     if ratio is None:
         return account
-    reported = VenueReport(
-        health_factor=LIQUIDATED_AT / ratio if ratio else None, status=f"portfolio margin ratio {ratio:f}"
+    account = replace(
+        account,
+        reported=VenueReport(health_factor=LIQUIDATED_AT / ratio if ratio else None),
+        liquidation_multiple=1 / LIQUIDATED_AT,
+        estimated=_PORTFOLIO,
+        note="; ".join(filter(None, (f"portfolio margin ratio {ratio:f}, liquidated above 0.95", account.note))),
     )
-    account = replace(account, reported=reported, liquidation_multiple=1 / LIQUIDATED_AT, estimated=_PORTFOLIO)
     required = profit = _ZERO
     for one in account.positions:
         if not one.tiers or one.mark_price is None or one.entry_price is None:

@@ -21,6 +21,7 @@ PROVIDER = "binance-pm"
 MULTIPLE = Decimal("1.05")
 QUOTE = "USDT"
 ESTIMATED = "the venue margins the whole book: loans, collateral rates and what no position explains are held constant"
+_USUAL = "NORMAL"
 _LIQUIDATING = frozenset({"ACTIVE_LIQUIDATION", "FORCE_LIQUIDATION", "BANKRUPTED"})
 _STABLES = frozenset({"USDT", "USDC", "FDUSD", "USD1", "BUSD", "BFUSD", "LDUSDT", "RWUSD"})
 _ZERO, _ONE = Decimal(0), Decimal(1)
@@ -94,7 +95,7 @@ def _report(said: Unified, unit: Decimal, gain: Decimal, growth: Decimal, *, has
     health = None
     if said.ratio is not None and said.maintenance and not gain and not growth:
         health = said.ratio / MULTIPLE
-    return VenueReport(health, actual, maintenance, status=said.status)
+    return VenueReport(health, actual, maintenance, status="" if said.status == _USUAL else said.status)
 
 
 def _positions(

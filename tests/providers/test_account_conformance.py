@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.accounts import Kind
+from engine.alerts import call_condition
+from engine.assess import assess
 from marginline.registry import ACCOUNT_MODULES, RESCUE_MODULES, account_module
 from providers.errors import AppError, ConfigError, Malformed, ProviderError, RateLimited, Refused, Unreachable
 from providers.ports import LinkChange, LinkState, Reading
@@ -184,6 +186,7 @@ def test_the_standard_account_is_read_whole(venue: Venue, tmp_path: Path) -> Non
                 assert account.kind in venue.info.kinds
                 assert account.provider == venue.provider
                 assert all(number.is_finite() for number in numbers_in(account))
+                assert call_condition(assess(account, {}, reading.observed_at_ns)) is None, "all is well: no alert"
 
     within(story())
 

@@ -78,7 +78,8 @@ def test_a_portfolio_margin_account_is_as_healthy_as_its_ratio_says(ratio: str, 
     assert judged.health_factor is not None
     assert abs(judged.health_factor - Decimal(health)) < Decimal("1e-20")
     assert account.reported is not None
-    assert account.reported.status == f"portfolio margin ratio {ratio}"
+    assert account.reported.status == ""
+    assert account.note.startswith(f"portfolio margin ratio {ratio}, liquidated above 0.95; ")
     assert "at rest" in judged.estimated
     assert (judged.severity is Severity.LIQUIDATABLE) == (Decimal(ratio) > Decimal("0.95"))
 
