@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -109,7 +111,14 @@ def test_the_first_frame_of_the_demo_estimates_nothing() -> None:
     assert not {name for name in modules(_FIRST_FRAME) if name.startswith("engine.simulation")}
 
 
-def test_the_coefficients_are_part_of_the_wheel() -> None:
-    from importlib.resources import files
-
-    assert files("engine.simulation").joinpath("calibration.json").is_file()
+def test_coefficients_and_scores_are_part_of_the_wheel(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert {"engine/simulation/calibration.json", "engine/simulation/scores.json"} <= set(ZipFile(wheel).namelist())
