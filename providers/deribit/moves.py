@@ -33,7 +33,7 @@ from providers.deribit.reader import Client
 from providers.deribit.signing import INSTRUMENTS_COST, MOVE_SCOPE, ORDER_SCOPE, VENUE, allows, new_nonce, private_call
 from providers.deribit.source import DeribitAccounts, key_of, transport
 from providers.deribit.wire import name_of, parse_summaries, parse_ticker
-from providers.errors import ConfigError, Refused
+from providers.errors import ConfigError, Malformed, Refused, Unauthorised
 from providers.http import Call, HttpTransport
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, KeySigner, Step
@@ -75,13 +75,15 @@ class DeribitMoves:
         self._client = Client(self.transport, credentials, VenueClock())
         self._hint = credentials
         self._rules: dict[str, tuple[float, Mapping[str, Rules]]] = {}
-        self._scopes: tuple[float, frozenset[str]] = (-inf, frozenset())
+        self._scopes: tuple[float, frozenset[str] | None] = (-inf, None)
 
     async def standing(self, account: Account) -> Standing:
         """Return what the subaccount can spare, what can be closed, which scope is lacking; raises `ProviderError`."""
         scopes = await self._allowed()
-        lacks_move = "" if allows(scopes, MOVE_SCOPE) else f"{self._hint.hint} lacks the scope {MOVE_SCOPE}"
-        lacks_order = "" if allows(scopes, ORDER_SCOPE) else f"{self._hint.hint} lacks the scope {ORDER_SCOPE}"
+        lacks_move, lacks_order = (
+            "" if scopes is None or allows(scopes, scope) else f"{self._hint.hint} lacks the scope {scope}"
+            for scope in (MOVE_SCOPE, ORDER_SCOPE)
+        )
         refused = lacks_move
         if not refused and self._source is None:
             refused = 'no subaccount to take margin from is configured: subaccount = "NUMBER"'
@@ -239,10 +241,17 @@ class DeribitMoves:
             self._rules[currency] = (now_s, rules)
         return rules
 
-    async def _allowed(self) -> frozenset[str]:
+    async def _allowed(self) -> frozenset[str] | None:
+        """Return what the key may do; `None` when the venue would not say, and the request itself will tell."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._scopes[0] > _SCOPES_S:
-            self._scopes = (now_s, await self._client.scopes())
+            try:
+                found = await self._client.scopes()
+            except (Refused, Malformed) as error:
+                if isinstance(error, Unauthorised):
+                    raise
+                return None
+            self._scopes = (now_s, found)
         return self._scopes[1]
 
     async def _own(self) -> Own:
@@ -252,11 +261,11 @@ class DeribitMoves:
     async def _transfers(self, currency: str) -> bytes:
         return await self._client.private("private/get_transfers", currency=currency, count="50")
 
-    def _unfit(self, own: Own, scopes: frozenset[str]) -> str:
+    def _unfit(self, own: Own, scopes: frozenset[str] | None) -> str:
         """Return why nothing can come from the configured subaccount, or ""."""
         if not own.is_listed:
             return f"subaccount {self._source} is not one of this login's own; nothing is taken from any other"
-        if "mainaccount" not in scopes:
+        if scopes is not None and "mainaccount" not in scopes:
             return f"{self._hint.hint} is not the main account's: only that may take from a subaccount"
         return ""
 

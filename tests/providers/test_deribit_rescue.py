@@ -123,6 +123,15 @@ async def test_a_subaccounts_key_and_a_missing_setting_are_told() -> None:
 
 
 @looped
+async def test_scopes_that_the_venue_will_not_tell_block_nothing() -> None:
+    async with venue_and_account() as (venue, moves, coin, _dollars):
+        venue.raw["public/auth"] = b'{"error":{"code":-32602,"message":"Invalid params"}}'
+        standing = await moves.standing(coin)
+        assert [each.refused for each in standing.facilities] == ["", ""]
+        assert standing.funds[0].amount == D("1.5")
+
+
+@looped
 async def test_an_option_to_reduce_is_offered_for_each_future_with_the_scope_it_lacks() -> None:
     async with venue_and_account() as (venue, moves, coin, _dollars):
         venue.scope = "account:read trade:read wallet:read_write mainaccount"
