@@ -15,7 +15,7 @@ from engine.simulation.candles import HOUR_S, Candles
 from engine.simulation.features import LEAST_HOURS, NEEDS_HOURS
 from engine.simulation.first_passage import driftless
 from engine.simulation.following import at_market, followed, leg_followed, moves_like
-from engine.simulation.knowledge import Known, learnt, rescaled, stated
+from engine.simulation.knowledge import Known, learnt, realised, rescaled, stated
 from engine.simulation.model import HORIZONS, SIDES, Z95, Model, Outlook, frozen
 from engine.simulation.ratio import YEAR_H, Ratio, factor_candles, ratio_of
 from engine.solvency import gap, oracle_of, solvency_of, trigger_prices
@@ -208,19 +208,11 @@ class Forecaster:
             (asset,) = shares
             known = self._asset(asset, like.get(asset), as_of_ns)
             return known if known is not None else stated(shares, prices)
-        cut: dict[str, Candles] = {}
-        for asset in shares:
-            usable = self._usable(asset, as_of_ns) or self._usable(like.get(asset), as_of_ns)
-            if usable is None:
-                return stated(shares, prices)
-            cut[asset] = usable
-        try:
-            candles = factor_candles(cut, shares)
-        except ValueError:
-            return stated(shares, prices)
-        # A factor always falls to liquidate: it is oriented so, whichever assets rise.
-        if len(candles) < LEAST_HOURS:
-            return stated(shares, prices)
+        found = {each: self._usable(each, as_of_ns) or self._usable(like.get(each), as_of_ns) for each in shares}
+        usable = {asset: each for asset, each in found.items() if each is not None}
+        candles = None if len(usable) < len(shares) else factor_candles(usable, shares)
+        if candles is None or len(candles) < LEAST_HOURS:
+            return stated(shares, prices, {asset: realised(each) for asset, each in usable.items()})
         known = learnt(candles, "calibrated map on the account's risk-weighted factor", is_fitted=False)
         if len({share > 0 for share in shares.values()}) > 1:
             method = "two parts calibrated map, one part closed form, on the account's risk-weighted factor"

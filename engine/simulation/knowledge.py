@@ -41,7 +41,14 @@ def learnt(candles: Candles, method: str, *, is_fitted: bool) -> Known:
     return Known(features, sigma, method, is_fitted and days >= 90, tuple(notes), candles.ends_s)
 
 
-def stated(shares: Mapping[str, float], prices: Mapping[str, AssetPrice]) -> Known | str:
+def realised(candles: Candles) -> float:
+    """Return the annual volatility of the last 30 days."""
+    return float(np.exp(log_sigma(candles, 720)[-1])) * math.sqrt(YEAR_H)
+
+
+def stated(
+    shares: Mapping[str, float], prices: Mapping[str, AssetPrice], realised: Mapping[str, float] | None = None
+) -> Known | str:
     """Return what the stated volatilities of the assets say, or whose volatility is unknown.
 
     Without candles there is no correlation: assets on one side count as moving together; what assets on both sides do
@@ -51,12 +58,15 @@ def stated(shares: Mapping[str, float], prices: Mapping[str, AssetPrice]) -> Kno
         return f"correlation of {' and '.join(sorted(shares))} unknown: no recent candles of all of them"
     total = 0.0
     for asset, share in shares.items():
+        annual = (realised or {}).get(asset)
         entry = prices.get(asset)
-        if entry is None or entry.volatility is None:
+        if annual is None and entry is not None and entry.volatility is not None:
+            annual = float(entry.volatility)
+        if annual is None:
             return f"no recent candles and no volatility of {asset}"
-        total += abs(share) * float(entry.volatility)
+        total += abs(share) * annual
     sigma = total / math.sqrt(YEAR_H)
-    notes: tuple[str, ...] = ("volatility as stated; no recent candles",)
+    notes: tuple[str, ...] = ("volatility as stated where there are no recent candles",)
     if len(shares) > 1:
         notes = (*notes, "correlation unknown: all assets counted as moving together")
     return Known(flat(sigma), sigma, "pooled map on stated volatility", False, notes)

@@ -157,16 +157,16 @@ def _margin(
     return units, fixed, tuple(unknown)
 
 
-def factor_candles(series: Mapping[str, Candles], shares: Mapping[str, float]) -> Candles:
+def factor_candles(series: Mapping[str, Candles], shares: Mapping[str, float]) -> Candles | None:
     """Return candles of the log-linear factor that moves by sum(share x log return), over the hours all assets share.
 
     The factor's range in an hour is that of its assets put together with their correlation over the last 30 days, as
-    highs and lows of different assets come at different minutes. Raises `ValueError` without a shared hour.
+    highs and lows of different assets come at different minutes. `None` without two shared hours.
     """
     begin = max(float(each.ts[0]) for each in series.values())
     end = min(float(each.ts[-1]) for each in series.values())
     if end <= begin:
-        raise ValueError("the assets' candles share no time")
+        return None
     names = sorted(series)
     cut = [each.part(*np.searchsorted(each.ts, [begin, end + 1]).tolist()) for each in (series[name] for name in names)]
     weights = np.array([shares[name] for name in names])

@@ -15,48 +15,44 @@ from tests.engine.simulation.accounts import HOURS, portfolio
 from tests.engine.simulation.series import made
 
 FORECASTER = Forecaster({"ETH": made(HOURS, 1), "BTC": made(HOURS, 2, price=60_000)})
-ASSETS = ("ETH", "BTC", "USDC", "SOL", "XYZ")  # SOL has a stated volatility, XYZ has nothing
+# SOL has a stated volatility, XYZ has nothing.
 PRICES = {"SOL": {"oracle": "150", "volatility": "0.9"}, "XYZ": {"oracle": "3"}}
-amounts = st.floats(0, 1e6).map(lambda value: f"{value:.6f}")
+VALUE = {"ETH": 2500, "BTC": 60_000, "USDC": 1, "SOL": 150, "XYZ": 3}
+assets = st.sampled_from(("ETH", "ETH", "ETH", "BTC", "BTC", "USDC", "USDC", "SOL", "XYZ"))
 rates = st.none() | st.floats(-2, 2).map(lambda value: f"{value:.4f}")
+thresholds = st.sampled_from(["0", "0.5", "0.83", "0.83", "1"])
+TIERS = [{"notional_floor": "0", "maintenance_rate": "0.01"}, {"notional_floor": "90000", "maintenance_rate": "0.05"}]
 
 
-def without_none(leg: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in leg.items() if value is not None}
+def leg(asset: str, value: float, **more: Any) -> dict[str, Any]:
+    """Return a leg worth `value`; what is `None` is left out."""
+    named = {"asset": asset, "amount": f"{value / VALUE[asset]:.8f}", **more}
+    return {name: each for name, each in named.items() if each is not None}
 
 
-collateral = st.fixed_dictionaries(
-    {
-        "asset": st.sampled_from(ASSETS),
-        "amount": amounts,
-        "liquidation_threshold": st.sampled_from(["0", "0.5", "0.83", "1"]),
-        "supply_rate": rates,
-    }
-).map(without_none)
-debt = st.fixed_dictionaries({"asset": st.sampled_from(ASSETS), "amount": amounts, "borrow_rate": rates}).map(
-    without_none
-)
-loans = st.fixed_dictionaries(
-    {"kind": st.just("loan"), "collateral": st.lists(collateral, max_size=4), "debt": st.lists(debt, max_size=4)}
-)
-positions = st.fixed_dictionaries(
-    {
-        "asset": st.sampled_from(ASSETS),
-        "quantity": st.floats(-1e4, 1e4).map(lambda value: f"{value:.6f}"),
-        "entry_price": st.sampled_from(["1", "100", "2500"]),
-        "tiers": st.just(
-            [
-                {"notional_floor": "0", "maintenance_rate": "0.01"},
-                {"notional_floor": "100000", "maintenance_rate": "0.05"},
-            ]
-        ),
-        "funding_rate": rates,
-    }
-).map(without_none)
-money = st.floats(-1e6, 1e6).map(lambda value: f"{value:.2f}")
-perps = st.fixed_dictionaries({"kind": st.just("perp"), "balance": money, "positions": st.lists(positions, max_size=3)})
-brokers = st.fixed_dictionaries(
-    {"kind": st.just("broker"), "cash": money, "positions": st.lists(positions, max_size=3)}
+def position(asset: str, value: float, funding: str | None) -> dict[str, Any]:
+    """Return a position worth `value` (negative: short) in two tiers."""
+    named = leg(asset, value, funding_rate=funding, entry_price=str(VALUE[asset]), tiers=TIERS)
+    named["quantity"] = named.pop("amount")
+    return named
+
+
+collateral = st.builds(
+    lambda asset, value, threshold, rate: leg(asset, value, liquidation_threshold=threshold, supply_rate=rate),
+    assets, st.floats(0, 2e5), thresholds, rates,
+)  # fmt: skip
+debt = st.builds(lambda asset, value, rate: leg(asset, value, borrow_rate=rate), assets, st.floats(0, 7e4), rates)
+loans = st.builds(
+    lambda held, owed: {"kind": "loan", "collateral": held, "debt": owed},
+    st.lists(collateral, max_size=3), st.lists(debt, max_size=2),
+)  # fmt: skip
+positions = st.lists(st.builds(position, assets, st.floats(-2e5, 2e5), rates), max_size=3)
+perps = st.builds(
+    lambda balance, held: {"kind": "perp", "balance": f"{balance:.2f}", "positions": held},
+    st.floats(-1e3, 8e4), positions,
+)  # fmt: skip
+brokers = st.builds(
+    lambda cash, held: {"kind": "broker", "cash": f"{cash:.2f}", "positions": held}, st.floats(-1e5, 1e5), positions
 )
 
 

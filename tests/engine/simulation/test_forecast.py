@@ -162,6 +162,16 @@ def test_what_two_sides_do_without_candles_is_unknown_rather_than_guessed() -> N
     assert of(document, {}).horizons[1].because.startswith("correlation of BTC and ETH unknown")
 
 
+def test_one_asset_of_several_without_candles_takes_its_stated_volatility_and_the_others_theirs() -> None:
+    mixed = portfolio(MIXED, BTC={"oracle": "60000", "volatility": "0.5"})
+    said = of(mixed, {"ETH": ETH})
+    assert said.sigma is not None
+    sigma = np.sqrt(np.mean(np.diff(np.log(ETH.close[-721:])) ** 2) * 8760)
+    values = np.array([2500 * 8.3, 60_000 * 0.3 * 0.78])
+    assert said.sigma == pytest.approx(values @ [sigma, 0.5] / values.sum(), rel=1e-3)
+    assert of(portfolio(MIXED), {"ETH": ETH}).horizons[1].because == "no recent candles and no volatility of BTC"
+
+
 def test_candles_after_the_moment_change_nothing() -> None:
     document = portfolio(loan())
     later = made(500, 7, start_s=int(ETH.ts[-1]) + 3600, sigma=0.05)
@@ -297,6 +307,7 @@ def test_volatile_assets_on_both_sides_take_a_third_of_their_log_odds_from_the_c
     pair = portfolio(PAIR)
     ratio = ratio_of(pair.accounts[0], {"ETH": 2500.0, "BTC": 60_000.0}, frozenset(), 24.0)
     candles = factor_candles(CANDLES, ratio.shares({"ETH": 2500.0, "BTC": 60_000.0}))
+    assert candles is not None
     outlook = Outlook(alone.model, learnt(candles, "", is_fitted=False).features, "down")
     distance = ratio.distance({"ETH": 2500.0, "BTC": 60_000.0})
     assert distance is not None
@@ -307,6 +318,7 @@ def test_volatile_assets_on_both_sides_take_a_third_of_their_log_odds_from_the_c
 
 def test_a_factor_of_one_asset_is_its_candles() -> None:
     alone = factor_candles({"ETH": ETH}, {"ETH": 1.0})
+    assert alone is not None
     np.testing.assert_allclose(np.diff(np.log(alone.close)), np.diff(np.log(ETH.close)), atol=1e-12)
     np.testing.assert_allclose(np.log(alone.high / alone.low)[1:], np.log(ETH.high / ETH.low)[1:], atol=1e-9)
 
