@@ -134,7 +134,9 @@ def ranges(
         if isinstance(said, str):
             found[asset] = said
             continue
-        low, high = (_floor(forecaster, side, hours, chance) for side in ("down", "up"))
+        # The floor is of the assets that the map was fitted to; a share or a stable pair may well move less.
+        has_floor = asset in forecaster.fitted
+        low, high = (_floor(forecaster, side, hours, chance) if has_floor else None for side in ("down", "up"))
         down, up = max(said.down, low or 0.0), max(said.up, high or 0.0)
         found[asset] = Reach(
             -math.expm1(-down),

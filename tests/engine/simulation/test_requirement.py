@@ -120,6 +120,14 @@ def test_a_quiet_market_is_held_by_the_floor() -> None:
     assert reach.down == pytest.approx(-math.expm1(-float(frozen().about["range_floor"]["down"]["24"]["0.01"])))
 
 
+def test_the_floor_is_not_that_of_an_asset_that_the_map_was_not_fitted_to() -> None:
+    document = portfolio(loan("15000"), SPY={"oracle": "500", "volatility": "0.1"})
+    reach = ranges(ADJUSTED, ["SPY"], Forecaster({}), document.prices, document.as_of_ns, 24.0, 0.01)["SPY"]
+    assert isinstance(reach, Reach)
+    assert (reach.floor, reach.floored, reach.calibrated) == (None, False, False)
+    assert 0 < reach.down < 0.05
+
+
 def test_an_asset_without_history_has_no_requirement_but_a_reason() -> None:
     document = portfolio(loan("15000"))
     accounts = assess_portfolio(document)
