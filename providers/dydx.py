@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from math import inf
 
 import msgspec
@@ -26,7 +27,8 @@ from providers.dydx_wire import (
     OraclePush,
     Subaccount,
     base_of,
-    parse_frame,
+    frame_parser,
+    is_address,
     parse_markets,
     parse_subaccounts,
 )
@@ -52,9 +54,10 @@ TEST_REST, TEST_WS = "https://indexer.v4testnet.dydx.exchange/v4", "wss://indexe
 BY_HAND = "deposit at dydx.trade or from your own wallet: this program holds no key of a dYdX account"
 
 _REQUESTS, _PERIOD_S = 100, 10
-_POLL_S, _MARKETS_S = 5.0, 60.0
+_POLL_S, _MARKETS_S, _PRICE_S = 5.0, 60.0, 4.0
 _HOUR_NS = 3_600 * 1_000_000_000
 _ISOLATED_FROM = 128
+_TOLERANCE, _CENT = Decimal("0.02"), Decimal("0.01")
 
 Push = OraclePush | ChangePush
 
@@ -74,8 +77,11 @@ class DydxAccounts(FollowedAccounts[Push]):
 
     def __init__(self, options: AccountOptions, *, clock: Callable[[], int] = time.time_ns) -> None:
         address = (options.address or "").strip()
-        if not address.startswith("dydx1") or not address.isalnum() or len(address) != 43:
-            raise ConfigError(f"{options.name}: dydx needs address, dydx1 and 38 letters and digits")
+        if not is_address(address):
+            # An address with a typing error would read as an account that holds nothing.
+            raise ConfigError(
+                f"{options.name}: dydx needs address, the dydx1... of the account; {address[:48]!r} is none"
+            )
         number = options.subaccount or "0"
         if not (number.isascii() and number.isdigit() and int(number) < _ISOLATED_FROM):
             raise ConfigError(f"{options.name}: subaccount must be a parent number from 0 to 127, not {number[:12]!r}")
@@ -112,7 +118,9 @@ class DydxReader:
         self.silence_after_s = 15.0
         self._subaccounts: tuple[Subaccount, ...] | None = None
         self._markets: dict[str, Market] = {}
+        self._priced_s: dict[str, float] = {}
         self._markets_due_s = -inf
+        self._is_new = False
 
     @property
     def topics(self) -> frozenset[str]:
@@ -136,8 +144,8 @@ class DydxReader:
             Subscription(
                 source=self._name,
                 url=self._ws_url,
-                parser=lambda: lambda raw, _: parse_frame(raw),
-                key=lambda push: "prices" if isinstance(push, OraclePush) else "change",
+                parser=partial(frame_parser, self.topics),
+                key=lambda push: push.ticker if isinstance(push, OraclePush) else "change",
                 subscribe=[msgspec.json.encode(each).decode() for each in wanted],
                 silence_after_s=self.silence_after_s,
                 tls_ca=self._tls_ca,
@@ -149,27 +157,35 @@ class DydxReader:
         """Read the subaccounts, and the markets when they are due; raises `ProviderError`."""
         now_s = asyncio.get_running_loop().time()
         self._subaccounts = await self._read_subaccounts()
-        unknown = self.topics - self._markets.keys()
-        if self.topics and (everything or unknown or now_s >= self._markets_due_s):
-            self._markets |= parse_markets(await self._http.get("/perpetualMarkets"))
+        # An oracle that is not pushed is read with every poll: its price is what liquidates.
+        is_old = any(now_s - self._priced_s.get(ticker, -inf) >= _PRICE_S for ticker in self.topics)
+        if self.topics and (everything or is_old or now_s >= self._markets_due_s):
+            self._markets = parse_markets(await self._http.get("/perpetualMarkets"))
+            self._priced_s = dict.fromkeys(self._markets, now_s)
             self._markets_due_s = now_s + _MARKETS_S
 
     async def _read_subaccounts(self) -> tuple[Subaccount, ...]:
         try:
             raw = await self._http.get(f"/addresses/{self._address}/parentSubaccountNumber/{self._number}")
         except Refused as error:
-            if error.status == 404:  # an address that has never held anything
+            if error.status == 404:
+                self._is_new = True
                 return (Subaccount(self._number, Decimal(0), Decimal(0), Decimal(0)),)
+            if error.status == 403:
+                raise Refused(
+                    VENUE, "the indexer refuses this machine: its place is blocked (HTTP 403)", 403
+                ) from error
             raise
+        self._is_new = False
         return parse_subaccounts(raw)
 
     def take(self, push: Push) -> Taken:
         """Bring oracle prices into the picture; a change is read anew."""
         if isinstance(push, ChangePush):
             return Taken.NUDGE
-        for ticker, price in push.prices.items():
-            if ticker in self._markets:
-                self._markets[ticker] = replace(self._markets[ticker], oracle_price=price)
+        if push.ticker in self._markets:
+            self._markets[push.ticker] = replace(self._markets[push.ticker], oracle_price=push.price)
+            self._priced_s[push.ticker] = asyncio.get_running_loop().time()
         return Taken.PART
 
     def reading(self, now_ns: int) -> Reading:
@@ -183,7 +199,8 @@ class DydxReader:
             for held in account.positions
             if held.mark_price is not None
         }
-        return Reading(self._name, found, now_ns, marks=marks)
+        new = (f"dYdX knows nothing of subaccount {self._number} of this address: it has never held anything",)
+        return Reading(self._name, found, now_ns, marks=marks, warnings=new if self._is_new else ())
 
 
 def accounts(
@@ -224,6 +241,8 @@ def _account(
             )
         )
     equity, free = subaccount.equity, subaccount.free_collateral
+    if not positions and equity is not None and abs(equity - subaccount.quote) > max(abs(equity), _CENT) * _TOLERANCE:
+        degraded.append(f"equity {equity:.2f} {QUOTE} reported, but no position is told: what is held is unknown")
     return Account(
         name,
         Kind.PERP,
@@ -233,7 +252,7 @@ def _account(
         balance=subaccount.quote + sum((held.size * held.entry_price for held in subaccount.held), Decimal(0)),
         positions=tuple(positions),
         # The indexer counts equity at its own last oracle price, a few seconds older than a pushed one.
-        reported=VenueReport(equity=equity, tolerance=Decimal("0.02")),
+        reported=VenueReport(equity=equity, tolerance=_TOLERANCE),
         degraded=tuple(degraded),
         venue=VENUE if mode is MarginMode.CROSS else f"{VENUE} iso",
         note=BY_HAND,
@@ -257,6 +276,10 @@ class Books:
 
     def __init__(self, http: HttpTransport, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._http, self._clock = http, clock
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
 
     async def depth(self, contract: str, levels: int = 50) -> Depth:
         """Return the book of one market ("BTC-USD"); raises `ProviderError`."""

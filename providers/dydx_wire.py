@@ -4,7 +4,7 @@ Wire: docs.dydx.xyz, "Indexer API" (HTTP and WebSocket), and the same shapes in 
 2026-11). Decimals come as strings; `size` is signed and `side` says the same again, so only one of them is applied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence, Set
 from decimal import Decimal
 
 import msgspec
@@ -17,6 +17,8 @@ from providers.ws import Signal, SignalKind
 VENUE = "dydx"
 QUOTE = "USDC"
 HOURS_PER_YEAR = 24 * 365
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_GENERATORS = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 
 
 @record
@@ -52,9 +54,10 @@ class Subaccount:
 
 @record
 class OraclePush:
-    """Oracle prices that arrived by WebSocket, by ticker."""
+    """The oracle price of one market that arrived by WebSocket."""
 
-    prices: Mapping[str, Decimal]
+    ticker: str
+    price: Decimal
 
 
 @record
@@ -73,25 +76,27 @@ class _Position(msgspec.Struct, frozen=True):
 
 class _AssetPosition(msgspec.Struct, frozen=True):
     size: Decimal
-    symbol: str = QUOTE
-    side: str = "LONG"
+    symbol: str
+    side: str
 
 
 class _Subaccount(msgspec.Struct, frozen=True):
-    subaccountNumber: int | None = None
+    subaccountNumber: int
+    openPerpetualPositions: dict[str, _Position]
+    assetPositions: dict[str, _AssetPosition]
     equity: Decimal | None = None
     freeCollateral: Decimal | None = None
-    openPerpetualPositions: dict[str, _Position] = {}
-    assetPositions: dict[str, _AssetPosition] = {}
-    childSubaccounts: list["_Subaccount"] | None = None
 
 
-class _SubaccountReply(msgspec.Struct, frozen=True):
-    subaccount: _Subaccount
+class _Parent(msgspec.Struct, frozen=True):
+    childSubaccounts: list[_Subaccount]
+
+
+class _ParentReply(msgspec.Struct, frozen=True):
+    subaccount: _Parent
 
 
 class _Market(msgspec.Struct, frozen=True):
-    ticker: str
     oraclePrice: Decimal | None = None
     maintenanceMarginFraction: Decimal | None = None
     nextFundingRate: Decimal | None = None
@@ -111,15 +116,18 @@ class _Contents(msgspec.Struct, frozen=True):
 
 class _Frame(msgspec.Struct, frozen=True):
     type: str
+    message_id: int | None = None
     channel: str = ""
     message: str = ""
     contents: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 def parse_subaccounts(raw: bytes) -> tuple[Subaccount, ...]:
-    """Return a parent subaccount's children, or the one subaccount of a plain reply; raises `Malformed`."""
-    reply = decode(VENUE, "subaccount", raw, _SubaccountReply).subaccount
-    children = [reply] if reply.childSubaccounts is None else reply.childSubaccounts
+    """Return a parent subaccount's children, the parent's own number among them; raises `Malformed`.
+
+    A gap where holdings should be is no empty account: what the indexer documents as always present must be there.
+    """
+    children = decode(VENUE, "subaccount", raw, _ParentReply).subaccount.childSubaccounts
     return tuple(_subaccount(child) for child in children)
 
 
@@ -128,10 +136,12 @@ def _subaccount(child: _Subaccount) -> Subaccount:
     for asset in child.assetPositions.values():
         if asset.symbol != QUOTE:
             raise Malformed(VENUE, f"subaccount: an asset {asset.symbol[:16]} beside {QUOTE}")
+        if asset.side not in ("LONG", "SHORT"):
+            raise Malformed(VENUE, f"subaccount: {QUOTE} that is {asset.side[:16]!r}")
         quote += _signed(asset.size, asset.side)
     held = tuple(_held(each) for each in child.openPerpetualPositions.values() if each.status == "OPEN" and each.size)
     return Subaccount(
-        child.subaccountNumber or 0,
+        child.subaccountNumber,
         _finite(child.equity, "equity"),
         _finite(child.freeCollateral, "free collateral"),
         quote,
@@ -173,9 +183,31 @@ def parse_markets(raw: bytes) -> dict[str, Market]:
     return found
 
 
-def parse_frame(raw: bytes) -> Sequence[OraclePush | ChangePush | Signal]:
-    """Return what one WebSocket frame says; raises `Malformed`."""
-    frame = decode(VENUE, "websocket", raw, _Frame)
+def parse_frame(raw: bytes, wanted: Set[str]) -> Sequence[OraclePush | ChangePush | Signal]:
+    """Return what one WebSocket frame says of the `wanted` markets and of the subaccount; raises `Malformed`."""
+    return _said(decode(VENUE, "websocket", raw, _Frame), wanted)
+
+
+def frame_parser(wanted: Set[str]) -> Callable[[bytes, int], Sequence[OraclePush | ChangePush | Signal]]:
+    """Return a parser for one connection: a frame that is no younger than one before it says nothing.
+
+    Frames are numbered by `message_id` from the connection's start (docs.dydx.xyz, "Indexer API, WebSockets").
+    """
+    last = -1
+
+    def parse(raw: bytes, _: int) -> Sequence[OraclePush | ChangePush | Signal]:
+        nonlocal last
+        frame = decode(VENUE, "websocket", raw, _Frame)
+        if frame.message_id is not None:
+            if frame.message_id <= last:
+                return ()
+            last = frame.message_id
+        return _said(frame, wanted)
+
+    return parse
+
+
+def _said(frame: _Frame, wanted: Set[str]) -> Sequence[OraclePush | ChangePush | Signal]:
     if frame.type == "error":
         return (Signal(SignalKind.REJECTED, frame.message),)
     if frame.type not in ("channel_data", "channel_batch_data"):
@@ -187,12 +219,26 @@ def parse_frame(raw: bytes) -> Sequence[OraclePush | ChangePush | Signal]:
     parts = decode(VENUE, "v4_markets", contents if is_batch else b"[" + contents + b"]", list[_Contents])
     prices: dict[str, Decimal] = {}
     for part in parts:
-        for ticker, told in part.oraclePrices.items():
-            price = told.oraclePrice
+        for ticker in part.oraclePrices.keys() & wanted:
+            price = part.oraclePrices[ticker].oraclePrice
             if price is None or not (price.is_finite() and price > 0):
                 raise Malformed(VENUE, f"v4_markets: {ticker[:24]} at {price}")
             prices[ticker] = price
-    return (OraclePush(prices),) if prices else (Signal(SignalKind.ALIVE),)
+    return tuple(OraclePush(*told) for told in prices.items()) or (Signal(SignalKind.ALIVE),)
+
+
+def is_address(text: str) -> bool:
+    """Return whether `text` is an address of the chain: bech32 (BIP 173) of 20 bytes, checksum included."""
+    prefix, separator, data = text.rpartition("1")
+    if (prefix, separator, len(data)) != ("dydx", "1", 38) or not set(data) <= set(_BECH32):
+        return False
+    values = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix] + [_BECH32.index(c) for c in data]
+    check = 1
+    for value in values:
+        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate(_GENERATORS):
+            check ^= generator if top >> bit & 1 else 0
+    return check == 1
 
 
 def base_of(ticker: str) -> str:
