@@ -1,6 +1,7 @@
 """What can happen to the desk's state; `LiveState.apply` takes these and nothing else."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from providers.ports import LinkChange, PriceTick, Reading
 if TYPE_CHECKING:
     from desk.actions import ActionState
     from engine.simulation.forecast import AccountForecast
+    from engine.simulation.requirement import Required
+    from engine.whatif import WhatIf
 
 
 @record
@@ -86,9 +89,14 @@ class Readied:
 
 @record
 class Foreseen:
-    """Forecasts per account; an account that is not in it has none now."""
+    """Estimates made off the loop: forecasts and requirements per account, and what crashes would do to all of them.
+
+    An account that is not in a mapping has none now.
+    """
 
     outlooks: "Mapping[str, AccountForecast]"
+    requirements: "Mapping[str, Required]" = field(default_factory=dict)
+    what_if: "WhatIf | None" = None
 
 
 Event = (

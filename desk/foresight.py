@@ -16,12 +16,12 @@ from providers.ports import CandleSource, HourlyCandle
 
 if TYPE_CHECKING:
     from engine.simulation.candles import Candles
-    from engine.simulation.forecast import AccountForecast
 
 HOURS = 91 * 24
 EVERY_S, CANDLES_EVERY_S = 60.0, 3600.0
 ANSWER_WITHIN_S = 30.0
 RETRY_S = 300.0
+_RULE_HOURS, _RULE_CHANCE = 24.0, 0.01
 SAME = {"WETH": "ETH"}
 """Tokens that are another asset one to one by their contract; they take its candles."""
 
@@ -52,8 +52,7 @@ class Foresight:
             snapshot = self._snapshot()
             if snapshot.accounts:
                 await self._read_candles(snapshot)
-                found = await asyncio.to_thread(foreseen, self._snapshot(), dict(self._candles))
-                self._intake.apply(Foreseen(found))
+                self._intake.apply(await asyncio.to_thread(foreseen, self._snapshot(), dict(self._candles)))
                 self._intake.publish()
             await asyncio.sleep(EVERY_S if snapshot.accounts else 1.0)
 
@@ -84,15 +83,27 @@ def _made(given: Sequence[HourlyCandle], asset: str) -> "Candles | str":
         return str(error)
 
 
-def foreseen(snapshot: Snapshot, candles: "Mapping[str, Candles]") -> "dict[str, AccountForecast]":
-    """Return the forecast of every account that is not stale, from prices and candles of now; slow, off the loop."""
+def foreseen(snapshot: Snapshot, candles: "Mapping[str, Candles]") -> Foreseen:
+    """Return the estimates of every account that is not stale, from prices and candles of now; slow, off the loop."""
     from engine.simulation.forecast import Forecaster
+    from engine.simulation.requirement import ranges, required_of
+    from engine.simulation.rules import PRESETS
+    from engine.whatif import what_if
 
     forecaster = Forecaster(candles)
     prices = {asset: state.price for asset, state in snapshot.prices.items()}
     market = {asset: state.consensus for asset, state in snapshot.prices.items()}
-    return {
-        name: forecaster.of(state.account, prices, snapshot.taken_at_ns, market=market)
-        for name, state in snapshot.accounts.items()
-        if not state.is_stale
-    }
+    now_ns, rule = snapshot.taken_at_ns, PRESETS["vol-adjusted"]
+    states = [state for state in snapshot.accounts.values() if not state.is_stale]
+    stable = {asset for asset, price in prices.items() if price.stable}
+    assets = sorted({asset for state in states for asset in state.account.assets} - stable)
+    reach = ranges(rule, assets, forecaster, prices, now_ns, _RULE_HOURS, _RULE_CHANCE)
+    return Foreseen(
+        {state.account.name: forecaster.of(state.account, prices, now_ns, market=market) for state in states},
+        {
+            state.account.name: required_of(state.account, state.assessment, prices, reach, rule)
+            for state in states
+            if state.assessment.has_debt
+        },
+        what_if([state.account for state in states], prices),
+    )

@@ -15,6 +15,8 @@ from providers.ports import LinkState
 if TYPE_CHECKING:
     from desk.actions import ActionState
     from engine.simulation.forecast import AccountForecast
+    from engine.simulation.requirement import Required
+    from engine.whatif import WhatIf
 
 
 @record
@@ -72,8 +74,8 @@ class Snapshot:
     `bell` counts escalations that ring; it rises by one with each. `is_resting` says that no source has anything more
     to say, so that no other snapshot need follow; else one follows every second, if only because ages grow.
     `actions` are the latest rescues, newest first; `armed_until_ns` is `None` unarmed; `readiness` says in a phrase per
-    account whether its standing plan would work now ("ready", "no gas"). `outlooks` are forecasts per account, made
-    once a minute.
+    account whether its standing plan would work now ("ready", "no gas"). `outlooks` are forecasts per account,
+    `requirements` what each would need under a volatility rule, `what_if` what crashes would do: made once a minute.
     """
 
     sequence: int
@@ -90,3 +92,5 @@ class Snapshot:
     armed_until_ns: int | None = None
     readiness: Mapping[str, str] = field(default_factory=dict)
     outlooks: "Mapping[str, AccountForecast]" = field(default_factory=dict)
+    requirements: "Mapping[str, Required]" = field(default_factory=dict)
+    what_if: "WhatIf | None" = None

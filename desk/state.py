@@ -157,6 +157,8 @@ class LiveState:
                 self._acted.armed_until_ns,
                 self._readied.readiness,
                 self._foreseen.outlooks,
+                self._foreseen.requirements,
+                self._foreseen.what_if,
             )
         return self._snapshot
 

@@ -77,6 +77,7 @@ class DashboardApp(App[str]):
         Binding("A", "rescue('open_arming')", "arm", show=False),
         Binding("exclamation_mark", "rescue('disarm')", "disarm", show=False),
         Binding("6", "rescue('open_history')", "history", show=False),
+        Binding("7,w", "pane('what-if')", "what-if", show=False),
         Binding("d", "leave_for('demo')", "demo", show=False),
         Binding("i", "leave_for('init')", "init", show=False),
     ]
@@ -415,5 +416,9 @@ def _pane(name: str) -> PaneScreen:
             return screen_panes.AlertsScreen()
         case "feeds":
             return screen_panes.FeedsScreen()
+        case "what-if":
+            from tui.screen_whatif import WhatIfScreen
+
+            return WhatIfScreen()
         case _:
             return screen_panes.DetailScreen()

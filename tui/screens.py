@@ -62,7 +62,7 @@ class PaneScreen(Screen[None]):
     @property
     def panes(self) -> str:
         """Return what the last line says of the other panes."""
-        return "1-6 panes" if self._dashboard.settings.has_rescue else "1-5 panes"
+        return "1-7 panes" if self._dashboard.settings.has_rescue else "1-5 7 panes"
 
     def compose_body(self) -> Iterable[Widget]:
         """Return what stands between the bars."""

@@ -48,6 +48,14 @@ def test_every_account_gets_its_chances_from_candles() -> None:
     assert chances == sorted(chances)
     assert all(0 <= each <= 1 for each in chances)
     assert "no recent candles" not in " ".join(found.notes)
+    required = snapshot.requirements["hl-short"]
+    assert required.required is not None
+    assert required.protocol is not None
+    assert required.required > required.protocol > 0
+    assert snapshot.what_if is not None
+    crash = next(each for each in snapshot.what_if.crashes if each.name == "19 May 2021")
+    assert crash.gone
+    assert crash.outcomes[crash.gone[0]].liquidated is True
 
 
 class NoCandles:
@@ -71,5 +79,9 @@ def test_a_stale_account_has_no_forecast() -> None:
     snapshot = asyncio.run(with_outlooks(desk_of(market, NoCandles())))
     name, state = next(iter(snapshot.accounts.items()))
     stale = replace(snapshot, accounts={**snapshot.accounts, name: replace(state, is_stale=True)})
-    assert name not in foreseen(stale, {})
-    assert len(foreseen(stale, {})) == len(snapshot.accounts) - 1
+    made = foreseen(stale, {})
+    assert name not in made.outlooks
+    assert len(made.outlooks) == len(snapshot.accounts) - 1
+    assert name not in made.requirements
+    assert made.what_if is not None
+    assert name not in [row.name for row in made.what_if.rows]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from desk.foresight import foreseen
 from desk.snapshot import Snapshot
 from tests.tui import frames
 from tui.export import render_svg, render_text
@@ -22,6 +23,12 @@ def blackout() -> Snapshot:
 
 def venues() -> Snapshot:
     return frames.snapshot([frames.state(account, age_s=0.4) for account in frames.VENUE_CAST])
+
+
+def foreseeing() -> Snapshot:
+    taken = venues()
+    made = foreseen(taken, {})
+    return replace(taken, outlooks=made.outlooks, requirements=made.requirements, what_if=made.what_if)
 
 
 CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] = {
@@ -52,6 +59,12 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
     "venues-broker-120x40": (venues(), (120, 40), ("j", "enter"), UiSettings()),
     "venues-scanned-120x40": (venues(), (120, 40), ("G", "enter"), UiSettings()),
     "venues-inverse-120x40": (venues(), (120, 40), ("j", "j", "j", "enter"), UiSettings()),
+    "what-if-120x40": (foreseeing(), (120, 40), ("w", "j"), UiSettings()),
+    "what-if-80x24": (foreseeing(), (80, 24), ("7",), UiSettings()),
+    "what-if-200x50-masked": (foreseeing(), (200, 50), ("w",), UiSettings(is_masked=True)),
+    "foreseen-200x50": (foreseeing(), (200, 50), (), UiSettings()),
+    "foreseen-detail-120x40": (foreseeing(), (120, 40), ("enter",), UiSettings()),
+    "what-if-not-yet-120x40": (venues(), (120, 40), ("w",), UiSettings()),
     "help-120x40": (frames.snapshot(), (120, 40), ("question_mark",), UiSettings()),
     "simulated-120x40": (replace(frames.snapshot(), simulated="crash"), (120, 40), (), UiSettings()),
 }

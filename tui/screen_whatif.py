@@ -1,0 +1,43 @@
+"""The what-if pane: a grid of common moves, crashes of the past, a volatility rule for the selected account."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui import present_whatif
+from tui.screens import PaneScreen
+from tui.scrolling import Scroller
+from tui.view import Frame
+from widgets.bars import SectionRule
+from widgets.facts import TextLines
+
+
+class WhatIfScreen(PaneScreen):
+    """What would happen, and to whom first; estimates of once a minute."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "app.match(1)", show=False),
+        Binding("k", "app.match(-1)", show=False),
+        Binding("enter", "app.pane('detail')", show=False),
+    ]
+    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
+
+    def compose_body(self) -> Iterable[Widget]:
+        yield SectionRule(id="grid", classes="gap")
+        with Scroller(classes="scrolling"):
+            yield TextLines(id="grid-lines")
+        yield SectionRule(id="crashes", classes="gap")
+        with Scroller(classes="scrolling", can_focus=False):
+            yield TextLines(id="crash-lines")
+        yield SectionRule(id="rule", classes="gap")
+        yield TextLines(id="rule-lines")
+
+    def show_body(self, frame: Frame) -> None:
+        self.query_one("#grid", SectionRule).model = present_whatif.grid_section(frame, is_focused=True)
+        self.query_one("#grid-lines", TextLines).model = present_whatif.grid(frame, self.size.width)
+        self.query_one("#crashes", SectionRule).model = present_whatif.crashes_section()
+        self.query_one("#crash-lines", TextLines).model = present_whatif.crashes(frame)
+        self.query_one("#rule", SectionRule).model = present_whatif.requirement_section(frame)
+        self.query_one("#rule-lines", TextLines).model = present_whatif.requirement(frame)
