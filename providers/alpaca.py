@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from math import inf
 
 import msgspec
@@ -35,7 +36,7 @@ INFO = ProviderInfo(
     required=frozenset({"key", "secret"}),
     settings=frozenset({"rest_url", "poll_s", "stale_after_s", "tls_ca"}),
     live="poll 15 s",
-    permissions={"read": "any trading key; the account's own"},
+    permissions={"read": "the account's own API key, live or paper as the URL"},
 )
 DISCRETION = "the broker may sell at its own discretion, without notice, once equity is under maintenance"
 
@@ -74,7 +75,7 @@ class _Account(msgspec.Struct, frozen=True):
     equity: Decimal | None = None
     maintenance_margin: Decimal | None = None
     initial_margin: Decimal | None = None
-    currency: str = "USD"
+    currency: str = ""
     status: str = ""
     trading_blocked: bool = False
     account_blocked: bool = False
@@ -182,6 +183,8 @@ def account_of(
     split = shares(values, told, summary.maintenance)
     if summary.cash is None:
         degraded.append("cash not reported: equity unknown")
+    if not summary.currency:
+        degraded.append("currency not reported")
     if summary.maintenance is None:
         degraded.append("maintenance margin not reported")
     positions = tuple(
@@ -199,7 +202,7 @@ def account_of(
         name,
         Kind.BROKER,
         VENUE,
-        quote=summary.currency,
+        quote=summary.currency or "USD",
         balance=summary.cash or _ZERO,
         positions=positions,
         reported=VenueReport(
@@ -237,17 +240,18 @@ class AlpacaAccounts(FollowedAccounts[Session]):
     ) -> None:
         rest_url = (options.rest_url or MAIN_REST).rstrip("/")
         budget = shared_budget(VENUE, rest_url, _REQUESTS, _PERIOD_S)
-        http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca, judge=judge)
+        http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca, judge=partial(judge, credentials))
         super().__init__(options, AlpacaReader(options.name, http, credentials), (http,), poll_s=_POLL_S, clock=clock)
 
 
-def judge(place: str, status: int, body: bytes) -> ProviderError | None:
+def judge(credentials: Credentials, place: str, status: int, body: bytes) -> ProviderError | None:
     """Return an error that says which key is at fault; Alpaca answers 403 for a wrong one, too."""
-    if status in (401, 403):
-        return Unauthorised(
-            VENUE, f"{place}: key or secret is wrong, revoked, or of the other (paper) environment", status
-        )
-    return None
+    if status not in (401, 403):
+        return None
+    needed = INFO.permissions["read"]
+    return Unauthorised(
+        VENUE, f"{place}: {credentials.hint} or its secret is wrong or revoked; needed: {needed}", status
+    )
 
 
 class AlpacaReader:

@@ -20,7 +20,7 @@ from engine.record import record
 from providers.broker_margin import shares, unique_names
 from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
 from providers.following import FollowedAccounts, Taken
-from providers.http import HttpTransport, decode, shared_budget
+from providers.http import Budget, HttpTransport, decode, shared_budget
 from providers.ports import AccountOptions, PositionSource, ProviderInfo, Reading
 from providers.ws import Subscription
 
@@ -40,6 +40,7 @@ DISCRETION = "the broker liquidates at its own discretion, without a call, once 
 _REQUESTS, _PERIOD_S = 50, 10
 _POLL_S, _TICKLE_S = 10.0, 55.0
 _PENALTY_S, _MOST_PAGES = 900.0, 50
+_SECONDS_END = 10**11
 _ZERO = Decimal(0)
 
 
@@ -66,7 +67,12 @@ class Held:
     quantity: Decimal
     price: Decimal | None
     currency: str
-    is_daily_settled: bool
+    asset_class: str
+
+    @property
+    def is_daily_settled(self) -> bool:
+        """Return whether its value is paid into cash every day: futures, and options on them."""
+        return self.asset_class in ("FUT", "FOP")
 
 
 class _Amount(msgspec.Struct, frozen=True):
@@ -84,7 +90,7 @@ class _Position(msgspec.Struct, frozen=True):
     conid: int | None = None
     mktPrice: Decimal | None = None
     mktValue: Decimal | None = None
-    currency: str = "USD"
+    currency: str = ""
     assetClass: str = ""
 
 
@@ -117,7 +123,9 @@ def parse_summary(raw: bytes) -> Summary:
 
     base = next((told[key].currency for key in ("equitywithloanvalue", "netliquidation") if key in told), None)
     change = told.get("lookaheadnextchange")
-    at_s = None if change is None or change.amount is None else int(change.amount)
+    at_s = None if change is None or change.amount is None or not change.amount.is_finite() else int(change.amount)
+    if at_s is not None and at_s > _SECONDS_END:  # no second of this century: milliseconds
+        at_s //= 1000
     return Summary(
         amount("equitywithloanvalue"),
         amount("maintmarginreq"),
@@ -127,7 +135,7 @@ def parse_summary(raw: bytes) -> Summary:
         amount("cushion"),
         amount("lookaheadexcessliquidity"),
         at_s * 1_000_000_000 if at_s else None,
-        base or "USD",
+        base or "",
     )
 
 
@@ -145,7 +153,7 @@ def parse_positions(raw: bytes) -> tuple[Held, ...]:
             price = row.mktValue / row.position
         if price is not None and not (price.is_finite() and price > 0):
             price = None
-        found.append(Held(name, row.position, price, row.currency, row.assetClass in ("FUT", "FOP")))
+        found.append(Held(name, row.position, price, row.currency, row.assetClass))
     return tuple(found)
 
 
@@ -167,6 +175,8 @@ def account_of(name: str, summary: Summary, held: Sequence[Held], rates: Mapping
     for label, each in zip(names, held, strict=True):
         if each.price is None:
             degraded.append(f"no price of {label}")
+        elif not each.currency:
+            degraded.append(f"currency of {label} not told: its value is unknown")
         elif each.currency not in rates:
             degraded.append(f"no exchange rate of {each.currency[:8]}: {label} unknown")
         else:
@@ -175,8 +185,18 @@ def account_of(name: str, summary: Summary, held: Sequence[Held], rates: Mapping
     split = shares(values, {}, summary.maintenance)
     settled = sum((values.get(label, _ZERO) for label, each in zip(names, held, strict=True) if each.is_daily_settled))
     cash = summary.cash
-    if cash is None:
-        degraded.append("cash not reported: equity unknown")
+    for what, value in (
+        ("cash", cash),
+        ("maintenance margin", summary.maintenance),
+        ("base currency", summary.currency),
+    ):
+        if value is None or value == "":
+            degraded.append(f"{what} not reported: equity or health unknown")
+    degraded += [
+        f"kind of {label} not told: it may be a future, whose value is in the cash already"
+        for label, each in zip(names, held, strict=True)
+        if not each.asset_class
+    ]
     positions = tuple(
         Position(
             label,
@@ -191,7 +211,7 @@ def account_of(name: str, summary: Summary, held: Sequence[Held], rates: Mapping
         name,
         Kind.BROKER,
         VENUE,
-        quote=summary.currency,
+        quote=summary.currency or "USD",
         # A future's value is settled into cash every day: what it is worth is not owned on top.
         balance=(cash or _ZERO) - settled,
         positions=positions,
@@ -216,8 +236,11 @@ def _note(summary: Summary) -> str:
 
 
 def _call(summary: Summary) -> MarginCall | None:
-    if summary.excess is not None and summary.excess < 0:
-        return MarginCall(-summary.excess, text="excess liquidity is below 0: liquidation may begin at once")
+    excess = summary.excess
+    if excess is None and summary.equity is not None and summary.maintenance is not None:
+        excess = summary.equity - summary.maintenance
+    if excess is not None and excess < 0:
+        return MarginCall(-excess, text="excess liquidity is below 0: liquidation may begin at once")
     if summary.ahead is not None and summary.ahead < 0:
         return MarginCall(-summary.ahead, summary.ahead_at_ns, "excess is below 0 after the next margin change")
     return None
@@ -235,16 +258,15 @@ class IbkrAccounts(FollowedAccounts[Summary]):
         rest_url = (options.rest_url or MAIN_REST).rstrip("/")
         budget = shared_budget(VENUE, rest_url, _REQUESTS, _PERIOD_S)
         http = HttpTransport(VENUE, rest_url, budget=budget, tls_ca=options.tls_ca, judge=judge)
-        reader = IbkrReader(options.name, options.subaccount, http)
+        reader = IbkrReader(options.name, options.subaccount, http, budget)
         super().__init__(options, reader, (http,), poll_s=_POLL_S, clock=clock)
 
 
 def judge(place: str, status: int, body: bytes) -> ProviderError | None:
-    """Return what the gateway means: a session that is over, or a pace that locks out for a quarter of an hour."""
+    """Return what the gateway means by 401: its session is over, and only its owner can begin another."""
     if status in (401, 403):
-        return Unauthorised(VENUE, f"{place}: the gateway is not logged in; open it in a browser and log in", status)
-    if status == 429:
-        return RateLimited(VENUE, f"{place}: too many requests; the gateway locks out for 15 minutes", _PENALTY_S)
+        needed = INFO.permissions["read"]
+        return Unauthorised(VENUE, f"{place}: not logged in; open the gateway in a browser; needed: {needed}", status)
     return None
 
 
@@ -253,8 +275,8 @@ class IbkrReader:
 
     topics: frozenset[str] = frozenset()
 
-    def __init__(self, name: str, wanted: str | None, http: HttpTransport) -> None:
-        self._name, self._wanted, self._http = name, wanted, http
+    def __init__(self, name: str, wanted: str | None, http: HttpTransport, budget: Budget) -> None:
+        self._name, self._wanted, self._http, self._budget = name, wanted, http, budget
         self._account_id = ""
         self._account: Account | None = None
         self._tickle_due_s = -inf
@@ -269,6 +291,20 @@ class IbkrReader:
 
     async def refresh(self, *, everything: bool = False) -> None:
         """Read the account, and keep the gateway's session alive; raises `ProviderError`."""
+        try:
+            await self._refresh()
+        except RateLimited as error:
+            if error.retry_after_s is not None:
+                raise
+            # Whoever asks too fast is locked out for a quarter of an hour, which the gateway does not say.
+            self._budget.block(_PENALTY_S)
+            raise RateLimited(VENUE, f"{error.detail}; it may lock out for 15 minutes", _PENALTY_S) from error
+        except (Refused, Unreachable):
+            # A session that was lost or begun anew knows no account until it has been asked for its accounts.
+            self._account_id, self._tickle_due_s = "", -inf
+            raise
+
+    async def _refresh(self) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._tickle_due_s:
             await self._http.post("/tickle", {}, is_read=True)

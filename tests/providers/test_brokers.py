@@ -143,7 +143,14 @@ def at_ibkr(*positions: dict[str, Any], **changed: Any) -> Account:
 
 
 def row(name: str, quantity: float, value: float, currency: str = "USD", **fields: Any) -> dict[str, Any]:
-    return {"contractDesc": name, "position": quantity, "mktValue": value, "mktPrice": 1, "currency": currency} | fields
+    return {
+        "contractDesc": name,
+        "position": quantity,
+        "mktValue": value,
+        "mktPrice": 1,
+        "currency": currency,
+        "assetClass": "STK",
+    } | fields
 
 
 def test_ibkr_counts_in_the_base_currency_and_settles_futures_daily() -> None:
@@ -183,11 +190,32 @@ def test_two_lines_of_one_name_stay_apart_and_empty_ones_go() -> None:
     assert account.positions[1].mark_price == 500
 
 
+def test_ibkr_names_what_it_cannot_tell_apart() -> None:
+    account = at_ibkr(row("SPY", 100, 58000, ""), row("ES DEC26", 1, 300000, assetClass=""))
+    assert any("currency of SPY not told" in reason for reason in account.degraded)
+    assert any("kind of ES DEC26 not told" in reason for reason in account.degraded)
+    nameless = {key: {**value, "currency": None} for key, value in SUMMARY.items()}
+    assert any("base currency not reported" in reason for reason in at_ibkr(**nameless).degraded)
+
+
+def test_ibkr_without_an_excess_is_called_by_equity_and_maintenance() -> None:
+    account = at_ibkr(row("SPY", 100, 40000), excessliquidity=amount(0, isNull=True), equitywithloanvalue=amount(19000))
+    assert account.margin_call is not None
+    assert account.margin_call.amount == 1000
+
+
+def test_ibkr_deadlines_may_come_in_milliseconds() -> None:
+    changed = {"lookaheadexcessliquidity": amount(-1), "lookaheadnextchange": amount(1764000000000)}
+    account = at_ibkr(row("SPY", 100, 80000), **changed)
+    assert account.margin_call is not None
+    assert account.margin_call.due_ns == 1_764_000_000_000_000_000
+
+
 def test_ibkr_null_amounts_are_not_zero() -> None:
     account = at_ibkr(
         row("SPY", 100, 58000), totalcashvalue=amount(0, isNull=True), maintmarginreq=amount(0, isNull=True)
     )
-    assert "cash not reported: equity unknown" in account.degraded
+    assert "cash not reported: equity or health unknown" in account.degraded
     assert account.reported is not None
     assert account.reported.maintenance_requirement is None
     assert assess(account, {}, NOW_NS).severity is Severity.UNKNOWN
