@@ -67,6 +67,7 @@ class DashboardApp(App[str]):
         Binding("Y", "copy_json", "copy JSON", show=False),
         Binding("ctrl+l", "repaint", "repaint", show=False),
         Binding("question_mark,f1", "help", "help", show=False),
+        Binding("m", "method", "how it is told", show=False),
         Binding("colon,ctrl+p", "command_palette", "commands", show=False),
         Binding("escape", "back", "back", show=False),
         Binding("q", "quit", "quit", show=False),
@@ -232,6 +233,14 @@ class DashboardApp(App[str]):
             self.pop_screen()
         if screen is not None:
             self.push_screen(screen)
+
+    def action_method(self) -> None:
+        """Say where the selected account's numbers come from."""
+        if not self.is_first_run:
+            from tui.present_method import method
+            from tui.screen_method import MethodScreen
+
+            self.push_screen(MethodScreen(method(self.session.frame)))
 
     def action_rescue(self, what: str) -> None:
         """Do what a rescue key asks for; where nothing may be sent, say so."""

@@ -27,6 +27,7 @@ def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
     for number, name in enumerate(("accounts", "prices", "risk", "alerts", "feeds"), 1):
         yield SystemCommand(f"go to {name}", f"key {number}", partial(app.action_pane, name))
     yield SystemCommand("go to what-if", "common moves and crashes of the past, w", partial(app.action_pane, "what-if"))
+    yield SystemCommand("how it is told", "method, data, age and baseline of each number, m", app.action_method)
     yield SystemCommand("detail", "the selected account in full, enter", partial(app.action_pane, "detail"))
     yield SystemCommand("zoom", "give the focused pane the screen, z", app.action_zoom)
     yield SystemCommand("filter", "show only what matches, /", app.action_filter)

@@ -64,6 +64,8 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
     "what-if-200x50-masked": (foreseeing(), (200, 50), ("w",), UiSettings(is_masked=True)),
     "foreseen-200x50": (foreseeing(), (200, 50), (), UiSettings()),
     "foreseen-detail-120x40": (foreseeing(), (120, 40), ("enter",), UiSettings()),
+    "method-120x40": (foreseeing(), (120, 40), ("m",), UiSettings()),
+    "method-perp-80x24": (foreseeing(), (80, 24), ("G", "m"), UiSettings()),
     "what-if-not-yet-120x40": (venues(), (120, 40), ("w",), UiSettings()),
     "help-120x40": (frames.snapshot(), (120, 40), ("question_mark",), UiSettings()),
     "simulated-120x40": (replace(frames.snapshot(), simulated="crash"), (120, 40), (), UiSettings()),
