@@ -12,10 +12,19 @@ from engine.alerts import AlertPolicy
 from engine.severity import Ladder
 from marginline.config import AccountConfig, Config, resolved
 from marginline.described import describer
-from marginline.registry import DESCRIBED_IN_CONFIG, account_module, feed_module
+from marginline.registry import DESCRIBED_IN_CONFIG, OPTION_MODULES, account_module, feed_module, option_module
 from marginline.secrets import resolve
 from providers.credentials import Credentials
-from providers.ports import AccountOptions, CandleSource, HistorySource, PositionSource, PriceFeed, VenueOptions
+from providers.errors import ConfigError
+from providers.ports import (
+    AccountOptions,
+    CandleSource,
+    HistorySource,
+    OptionChain,
+    PositionSource,
+    PriceFeed,
+    VenueOptions,
+)
 
 
 def build_desk(
@@ -69,20 +78,32 @@ def desk_settings(
 
 def build_feed(config: Config, venue: str) -> PriceFeed:
     """Return the price feed of one configured venue."""
+    feed: PriceFeed = feed_module(venue).feed(venue_options(config, venue))
+    return feed
+
+
+def build_chain(config: Config, venue: str) -> OptionChain:
+    """Return the listed options of one venue; raises `ConfigError` for one that lists none."""
+    if venue not in OPTION_MODULES:
+        raise ConfigError(
+            f"--from-venue: {venue[:40]!r} lists no options that are read; known: {', '.join(OPTION_MODULES)}"
+        )
+    chain: OptionChain = option_module(venue).option_chain(venue_options(config, venue))
+    return chain
+
+
+def venue_options(config: Config, venue: str) -> VenueOptions:
+    """Return what the adapter of a venue is told, references looked up; raises `ConfigError`."""
     options = config.venue_options.get(venue)
     if options is None:
-        feed: PriceFeed = feed_module(venue).feed(VenueOptions())
-        return feed
+        return VenueOptions()
     where = f"{config.path}: venues.{venue}"
-    feed = feed_module(venue).feed(
-        VenueOptions(
-            rest_url=resolved(options.rest_url, f"{where}.rest_url"),
-            ws_url=resolved(options.ws_url, f"{where}.ws_url"),
-            stale_after_s=options.stale_after_s,
-            tls_ca=options.tls_ca,
-        )
+    return VenueOptions(
+        rest_url=resolved(options.rest_url, f"{where}.rest_url"),
+        ws_url=resolved(options.ws_url, f"{where}.ws_url"),
+        stale_after_s=options.stale_after_s,
+        tls_ca=options.tls_ca,
     )
-    return feed
 
 
 def build_source(account: AccountConfig, clock: Callable[[], int]) -> PositionSource:

@@ -20,6 +20,7 @@ from providers.errors import ConfigError
 from providers.ports import OracleRule
 
 PRICE_VENUES = ("binance", "coinbase", "kraken", "okx", "bybit", "hyperliquid")
+OPTION_VENUES = ("deribit",)
 DEFAULT_STABLES = frozenset(
     {
         "USD",
@@ -340,8 +341,8 @@ def _ladder(table: Table, default: Ladder | None) -> Ladder:
 def _venues(table: Table) -> dict[str, VenueConfig]:
     options = {}
     for name, venue in table.children():
-        if name not in PRICE_VENUES:
-            raise table.error(name, f"unknown venue; known: {', '.join(PRICE_VENUES)}")
+        if name not in (*PRICE_VENUES, *OPTION_VENUES):
+            raise table.error(name, f"unknown venue; known: {', '.join((*PRICE_VENUES, *OPTION_VENUES))}")
         options[name] = VenueConfig(
             rest_url=_one_url(venue, "rest_url", ("http", "https")),
             ws_url=_one_url(venue, "ws_url", ("ws", "wss")),

@@ -29,6 +29,7 @@ FEED_MODULES: Mapping[str, str] = {
     "bybit": "providers.bybit",
     "hyperliquid": "providers.hyperliquid_prices",
 }
+OPTION_MODULES: Mapping[str, str] = {"deribit": "providers.deribit.source"}
 RESCUE_MODULES: Mapping[str, str] = {
     "aave-v3": "providers.evm.rescue.writer",
     "binance-pm": "providers.binance_futures.pm_rescue",
@@ -52,6 +53,11 @@ def account_module(provider: str) -> ModuleType:
 def feed_module(venue: str) -> ModuleType:
     """Return the module of a price venue: it has `INFO` and `feed(options)`."""
     return import_module(FEED_MODULES[venue])
+
+
+def option_module(venue: str) -> ModuleType:
+    """Return the module of a venue that lists options: it has `option_chain(options)`."""
+    return import_module(OPTION_MODULES[venue])
 
 
 def rescue_module(provider: str) -> ModuleType | None:

@@ -233,7 +233,43 @@ def size(
     raise typer.Exit(command(ground, wish, as_json=as_json))
 
 
+def hedge(
+    account: Annotated[str, typer.Argument(help="Which account to protect.")],
+    horizon: Annotated[str, typer.Option(help="For how long: 24h, 7d, 30d; at most 90d.")] = "30d",
+    floor: Annotated[
+        str | None, typer.Option(metavar="MOVE", help="Protect to this move: -40%; default: the 99 % move.")
+    ] = None,
+    chain: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Options of a file, as --save-chain writes.")
+    ] = None,
+    from_venue: Annotated[str | None, typer.Option(help="Read the options now from: deribit.")] = None,
+    save_chain: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what the venue listed.")] = None,
+    volatility: Annotated[str | None, typer.Option(help="Annual volatility of the underlying: 0.62.")] = None,
+    funding: Annotated[str | None, typer.Option(help="What a perp's long pays a year: 8%.")] = None,
+    portfolio: PortfolioOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    timeout: TimeoutOption = 20.0,
+) -> None:
+    """Compare options, an opposite perp, repaying and adding collateral, all sized to one protected price.
+
+    Without --chain or --from-venue premiums are theoretical, at one stated volatility.
+
+    \b
+    Examples:
+        marginline hedge main
+        marginline hedge main --horizon 14d --floor -40% --from-venue deribit --save-chain chain.json
+        marginline hedge main --portfolio portfolio.json --chain chain.json --json
+    """
+    from marginline.commands.ground import Ground
+    from marginline.commands.hedge import Wish
+    from marginline.commands.hedge import hedge as command
+
+    wish = Wish(account, horizon, floor, volatility, funding, chain, save_chain)
+    raise typer.Exit(command(Ground(portfolio, None, from_venue, None, config, timeout), wish, as_json=as_json))
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (forecast, requirement, stress, size, calibrate):
+    for command in (forecast, requirement, stress, size, hedge, calibrate):
         app.command()(command)

@@ -137,6 +137,9 @@ class OptionChain(Protocol):
     async def options(self, underlying: str) -> Sequence[OptionQuote]:
         """Return every option on `underlying` ("BTC") that trades now; raises `ProviderError`."""
 
+    async def aclose(self) -> None:
+        """Close every connection."""
+
 
 @record
 class HourlyCandle:

@@ -1,0 +1,184 @@
+"""Ways to bring an account through a move that would liquidate it, side by side at one protected price. Pure.
+
+Options, an opposite perp, repaying and adding collateral are all sized to the same price, and each says what it takes
+at once, what it costs a year, and what it cannot do. The interest that the account pays over the horizon is in its
+debt. Formulas: `engine.threat`; theoretical premiums: `engine.black_scholes`.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal
+from statistics import NormalDist
+
+from engine.accounts import Account, Kind, MarginMode
+from engine.assessment import Assessment
+from engine.hedge_case import SECOND_NS, Comparison, Protection, volatility_of, years
+from engine.hedge_ways import ways
+from engine.hedge_words import figure, percent
+from engine.options import OptionQuote
+from engine.plan_moves import grown
+from engine.prices import AssetPrice
+from engine.shocks import FOLLOWS
+from engine.solvency import ONE, ZERO, trigger_prices
+from engine.threat import NoHedge, Threat, threat_of
+
+CHANCE = Decimal("0.01")
+_WIDE = Context(prec=50)
+_FAR, _OLD_S = Decimal("0.02"), 600
+
+
+def underlying_of(assessment: Assessment, prices: Mapping[str, AssetPrice]) -> str | None:
+    """Return whose options hedge an account; `None` where no asset alone liquidates it, or only one that is stable."""
+    nearest = assessment.nearest
+    if nearest is None:
+        return None
+    base = FOLLOWS.get(nearest, nearest)
+    return None if any(name in prices and prices[name].stable for name in (nearest, base)) else base
+
+
+def hedges(
+    account: Account,
+    assessment: Assessment,
+    prices: Mapping[str, AssetPrice],
+    wish: Protection,
+    now_ns: int,
+    chain: Sequence[OptionQuote] | None = None,
+) -> Comparison:
+    """Return the ways to protect `account`; without a `chain` options are theoretical, at the known volatility.
+
+    Raises `ValueError` where neither a move nor a volatility is known, or the move goes the wrong way.
+    """
+    listed = [
+        each for each in chain or () if each.underlying.upper() == (underlying_of(assessment, prices) or "").upper()
+    ]
+    later = grown(account, trigger_prices(account, prices)[0], wish.horizon_s)
+    try:
+        spots = {each.underlying: each.underlying_price for each in listed}
+        threat = threat_of(later, assessment, prices, spots)
+    except NoHedge as reason:
+        return Comparison(account.name, wish.horizon_s, because=str(reason))
+    volatility, said = _volatility(threat, prices, wish, listed, now_ns)
+    protected, assumed = _protected(threat, wish, volatility, said)
+    base, base_name = _base(account, assessment, threat)
+    made = Comparison(
+        account.name,
+        wish.horizon_s,
+        threat=threat,
+        protected_to=protected,
+        missing=threat.missing(protected),
+        volatility=volatility,
+        base=base,
+        base_name=base_name,
+        assumed=(*assumed, *_assumed(account, threat, protected, prices)),
+        doubts=_doubts(threat, listed, now_ns),
+    )
+    return ways(made, later, wish, now_ns, None if chain is None else listed)
+
+
+def default_move(volatility: Decimal, horizon_s: int, *, falls: bool) -> Decimal:
+    """Return the move that a lognormal price without drift touches within the horizon with a chance of `CHANCE`."""
+    reach = Decimal(str(NormalDist().inv_cdf(1 - float(CHANCE) / 2))) * volatility * years(horizon_s).sqrt(_WIDE)
+    return _WIDE.exp(-reach if falls else reach) - ONE
+
+
+def near_volatility(threat: Threat, listed: Sequence[OptionQuote], wish: Protection, now_ns: int) -> Decimal | None:
+    """Return what the option nearest to the money that outlasts the horizon implies; `None` where none tells it."""
+    ends_ns = now_ns + wish.horizon_s * SECOND_NS
+    usable = [each for each in listed if each.expires_ns >= ends_ns and (each.mark_volatility or each.mark)]
+    if not usable:
+        return None
+    nearest = min(usable, key=lambda each: (abs(each.strike - threat.price), each.expires_ns, each.name))
+    return nearest.mark_volatility or volatility_of(nearest, nearest.mark, now_ns)
+
+
+def _volatility(
+    threat: Threat, prices: Mapping[str, AssetPrice], wish: Protection, listed: Sequence[OptionQuote], now_ns: int
+) -> tuple[Decimal | None, str]:
+    """Return the volatility that is known of the underlying, and where it is from."""
+    if wish.volatility is not None:
+        return wish.volatility, "as asked"
+    for asset in (threat.underlying, *threat.moving):
+        entry = prices.get(asset)
+        if entry is not None and entry.volatility is not None and entry.volatility > 0:
+            return entry.volatility, f"volatility of {asset}"
+    implied = near_volatility(threat, listed, wish, now_ns)
+    return implied, "" if implied is None else "implied by the chain near the money"
+
+
+def _protected(
+    threat: Threat, wish: Protection, volatility: Decimal | None, said: str
+) -> tuple[Decimal, tuple[str, ...]]:
+    """Return the price to which every way must hold, and what it rests on."""
+    move = wish.move
+    if move is not None:
+        if move == 0 or (move < 0) is not threat.falls:
+            way, sign = ("fall", "-") if threat.falls else ("rise", "+")
+            raise ValueError(f"it is a {way} that liquidates this account; write a floor of {sign}40%")
+        return threat.price * (ONE + move), ()
+    if volatility is None:
+        raise ValueError(f"no volatility of {threat.underlying} is known; write --floor -40%, or --volatility 0.62")
+    move = default_move(volatility, wish.horizon_s, falls=threat.falls)
+    at = f"{percent(volatility)} a year, {said}"
+    return threat.price * (ONE + move), (
+        f"protected to a move that the closed form touches with a chance of {percent(CHANCE)} ({at}); it is too "
+        "low in the tails: see forecast",
+    )
+
+
+def _base(account: Account, assessment: Assessment, threat: Threat) -> tuple[Decimal | None, str]:
+    """Return what costs are measured by: the debt, or the notional of positions that go with the move."""
+    if account.kind is Kind.LOAN:
+        return assessment.debt_value, "debt"
+    held = [each for each in account.positions if each.asset in threat.moving]
+    return sum((abs(each.quantity) * threat.known[each.asset] for each in held), ZERO) or None, "notional"
+
+
+def _assumed(account: Account, threat: Threat, protected: Decimal, prices: Mapping[str, AssetPrice]) -> tuple[str, ...]:
+    """Return what every way takes for granted: who moves along, who rests, and which lines are left open."""
+    found = [
+        f"{each} moves with {threat.underlying} in proportion" for each in threat.moving if each != threat.underlying
+    ]
+    stable = {asset for asset, entry in prices.items() if entry.stable}
+    weights = {
+        each.asset: each.weight * threat.known[each.asset]
+        for each in threat.solvency.exposures
+        if each.asset not in stable and each.weight * threat.known[each.asset] != 0
+    }
+    resting = sorted(weights.keys() - set(threat.moving))
+    if resting:
+        total = sum(map(abs, weights.values()), ZERO)
+        shares = ", ".join(f"{asset} {percent(abs(weight) / total)}" for asset, weight in sorted(weights.items()))
+        found.append(
+            f"{', '.join(resting)} stays where it is: a joint move needs a hedge of each, pro rata to what it weighs "
+            f"({shares})"
+        )
+    mirror = threat.price * threat.price / protected
+    if any(threat.margin(at) < 0 for at in threat.corners(mirror, threat.price)):
+        found.append(f"a {'rise' if threat.falls else 'fall'} to {figure(mirror)} liquidates too, and is not hedged")
+    rates = [leg.borrow_rate for leg in account.debt] + [each.funding_rate for each in account.positions]
+    if account.kind is Kind.BROKER:
+        rates.append(account.cash_rate)
+    if any(rate is not None for rate in rates):
+        found.append("interest and funding of the horizon at present rates are counted; what is earned is not")
+    else:
+        found.append("no rate is known: interest and funding of the horizon are not counted")
+    if account.kind is Kind.BROKER:
+        found.append("a broker may sell at its discretion, whatever a hedge elsewhere is worth")
+    if account.mode is MarginMode.PORTFOLIO or account.estimated:
+        found.append(f"the account's own line is an estimate: {account.estimated or 'portfolio margin'}")
+    return tuple(found)
+
+
+def _doubts(threat: Threat, listed: Sequence[OptionQuote], now_ns: int) -> tuple[str, ...]:
+    found = []
+    if listed:
+        spot = min(listed, key=lambda each: (each.expires_ns, each.name)).underlying_price
+        apart = abs(spot / threat.price - ONE)
+        if apart > _FAR:
+            found.append(
+                f"{threat.underlying} is {figure(spot)} in the chain and {figure(threat.price)} where the account is "
+                f"judged, {percent(apart)} apart: one of them is old"
+            )
+        age_s = (now_ns - max(each.observed_at_ns for each in listed)) // SECOND_NS
+        if age_s > _OLD_S:
+            found.append(f"the option quotes are {age_s // 60:,} minutes old")
+    return tuple(found)

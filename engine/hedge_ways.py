@@ -1,0 +1,352 @@
+"""The ways themselves: options, an opposite perp, repaying, adding, reducing; all to one price."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from engine.accounts import Account, Collateral, Kind, Position
+from engine.black_scholes import option_price
+from engine.hedge_case import SECOND_NS, Comparison, Hedge, Protection, volatility_of, years
+from engine.hedge_words import beyond, day, figure, line_of, option_cannot, percent, perp_cannot
+from engine.options import OptionQuote
+from engine.plan_lever import Lever
+from engine.plan_moves import reduced, repaid, supplied
+from engine.rescue import Facility, Means
+from engine.solvency import ONE, ZERO
+from engine.threat import Threat
+
+MOST_OPTIONS = 5
+MAINTENANCE = Decimal("0.01")
+"""What an opposite perp's own venue is taken to ask of its notional."""
+DOLLARS = frozenset({"USD", "USDC", "USDT", "DAI", "USDS", "USDE", "USDH", "FDUSD", "USDT0"})
+THEORY = "theory"
+_UNIT = Decimal("1e-8")
+_STEPS = (0, 1, 3, 7)
+_NICE = tuple(Decimal(digit).scaleb(power) for power in range(-8, 9) for digit in (1, 2, 5))
+
+
+def ways(
+    made: Comparison,
+    account: Account,
+    wish: Protection,
+    now_ns: int,
+    listed: Sequence[OptionQuote] | None,
+) -> Comparison:
+    """Return the comparison with its ways: options, cheapest first, then what needs no option."""
+    threat, protected = made.threat, made.protected_to
+    if threat is None or protected is None:
+        return made
+    if not made.missing:
+        where = f"stands at {figure(protected)} without a hedge; its line is at {line_of(threat)}"
+        return replace(made, because=where)
+    if account.quote not in DOLLARS:
+        reason = f"the account is valued in {account.quote}, options and perps in dollars"
+        return replace(made, because=reason)
+    found = [
+        *_options(made, threat, protected, account, wish, now_ns, listed),
+        _perp(threat, protected, account, wish),
+        *_own_means(threat, protected, account),
+    ]
+    return replace(made, hedges=tuple(found))
+
+
+def _options(
+    made: Comparison,
+    threat: Threat,
+    protected: Decimal,
+    account: Account,
+    wish: Protection,
+    now_ns: int,
+    listed: Sequence[OptionQuote] | None,
+) -> list[Hedge]:
+    """Return the cheapest options that hold, those that somebody offers first; else one row that says why not."""
+    paid, chain = "", listed
+    if chain is None:
+        if made.volatility is None:
+            return [_no_option(threat, "no volatility is known for a theoretical premium; write --volatility 0.62")]
+        paid, chain = THEORY, theoretical(threat, protected, made.volatility, wish, now_ns)
+    fits, why = _fitting(threat, protected, wish, now_ns, chain)
+    rows = []
+    for option in fits:
+        price = option.ask or option.mark
+        if price is None:
+            continue
+        source = paid or ("mark" if option.ask is None else "ask")
+        rows.append(_option(threat, protected, account, option, price, source, now_ns))
+    if not rows:
+        return [_no_option(threat, why or "nobody quotes an option that fits")]
+    rows.sort(key=lambda row: (row.premium_from == "mark", row.premium, row.instrument))
+    return rows[:MOST_OPTIONS]
+
+
+def _no_option(threat: Threat, because: str) -> Hedge:
+    return Hedge(threat.right.value, "", threat.underlying, None, because=because)
+
+
+def _fitting(
+    threat: Threat, protected: Decimal, wish: Protection, now_ns: int, chain: Sequence[OptionQuote]
+) -> tuple[list[OptionQuote], str]:
+    """Return the options that pay in time, last as long and are paid in dollars, and what the last sieve took."""
+    sieves: tuple[tuple[Callable[[OptionQuote], bool], str], ...] = (
+        (lambda one: one.right is threat.right, f"no {threat.right} on {threat.underlying} is in the chain"),
+        (lambda one: one.quote in DOLLARS, f"no {threat.right} on {threat.underlying} is priced in dollars"),
+        (lambda one: one.expires_ns >= now_ns + wish.horizon_s * SECOND_NS, _too_short(chain, threat, wish)),
+        (
+            lambda one: threat.pays_in_time(one.strike) and (one.strike > protected) is threat.falls,
+            f"no strike {'at or above' if threat.falls else 'at or below'} {line_of(threat)}: any other pays only "
+            "after the liquidation",
+        ),
+        (lambda one: one.ask is not None or one.mark is not None, "nobody quotes an option that fits"),
+    )
+    left = list(chain)
+    for keeps, why in sieves:
+        left = [one for one in left if keeps(one)]
+        if not left:
+            return [], why
+    return left, ""
+
+
+def _too_short(chain: Sequence[OptionQuote], threat: Threat, wish: Protection) -> str:
+    last = max((one.expires_ns for one in chain if one.right is threat.right), default=None)
+    said = "" if last is None else f"; the last ends on {day(last)}"
+    return f"no {threat.right} lasts the {wish.horizon_s / 86_400:g} days asked for{said}; write a shorter --horizon"
+
+
+def _option(
+    threat: Threat, protected: Decimal, account: Account, option: OptionQuote, price: Decimal, source: str, now_ns: int
+) -> Hedge:
+    quantity = lots(threat.quantity(option.strike, protected), option.lot)
+    premium = quantity * price
+    left = years((option.expires_ns - now_ns) // SECOND_NS)
+    return Hedge(
+        threat.right.value,
+        option.name,
+        option.underlying,
+        quantity,
+        money=premium,
+        protected_to=protected,
+        cost_per_year=premium / left if left > 0 else None,
+        cannot=option_cannot(account, threat, protected, option, source),
+        option=option,
+        premium=premium,
+        premium_from=source,
+        premium_in_coin=premium / option.underlying_price if option.is_inverse else None,
+        volatility=volatility_of(option, price, now_ns),
+        full_quantity=lots(threat.quantity(option.strike, ZERO), option.lot) if threat.falls else None,
+    )
+
+
+def lots(quantity: Decimal, lot: Decimal) -> Decimal:
+    """Return `quantity` rounded up to whole lots; a lot of 0 leaves it as it is."""
+    return (quantity / lot).to_integral_value(ROUND_CEILING) * lot if lot else quantity
+
+
+def theoretical(
+    threat: Threat, protected: Decimal, volatility: Decimal, wish: Protection, now_ns: int
+) -> list[OptionQuote]:
+    """Return options that no venue lists: round strikes from the line on, ending with the horizon, at one volatility.
+
+    Their mark is the closed form's at a rate of 0.
+    """
+    step = max((each for each in _NICE if each <= threat.price / 50), default=_UNIT)
+    side = ONE if threat.falls else -ONE
+    rounding = ROUND_CEILING if threat.falls else ROUND_FLOOR
+    first = (threat.line / step).to_integral_value(rounding) * step
+    found = []
+    for steps in _STEPS:
+        strike = first + side * steps * step
+        if strike <= 0 or (strike > protected) is not threat.falls:
+            continue
+        price = option_price(
+            threat.right, float(threat.price), float(strike), float(years(wish.horizon_s)), float(volatility)
+        )
+        name = f"{threat.underlying} {threat.right} {figure(strike)}, {wish.horizon_s / 86_400:g} d"
+        found.append(
+            OptionQuote(
+                THEORY,
+                name,
+                threat.underlying,
+                threat.right,
+                strike,
+                now_ns + wish.horizon_s * SECOND_NS,
+                ZERO,
+                threat.price,
+                now_ns,
+                mark=Decimal(f"{price:.8f}"),
+                mark_volatility=volatility,
+            )
+        )
+    return found
+
+
+def _perp(threat: Threat, protected: Decimal, account: Account, wish: Protection) -> Hedge:
+    """Return the perp whose gain from now on holds the account, with a margin that outlives the mirror move."""
+    quantity = threat.quantity(threat.price, protected)
+    mirror = threat.price * threat.price / protected
+    margin = quantity * (abs(mirror - threat.price) + MAINTENANCE * mirror)
+    rate, said = _funding(threat, account, wish)
+    notional = quantity * threat.price
+    paid = None if rate is None else notional * (-rate if threat.falls else rate)
+    name = f"{threat.underlying} perp {'short' if threat.falls else 'long'}"
+    room = f"{figure(margin)} of margin carry it to {figure(mirror)} ({figure(notional / margin)}x leverage): {said}"
+    return Hedge(
+        "perp",
+        name,
+        threat.underlying,
+        quantity,
+        money=margin,
+        protected_to=protected,
+        cost_per_year=paid,
+        cannot=perp_cannot(account, threat, protected, room),
+        margin=margin,
+        liquidation_price=mirror,
+    )
+
+
+def _funding(threat: Threat, account: Account, wish: Protection) -> tuple[Decimal | None, str]:
+    """Return the annual rate that a long pays, and in words what is known of it."""
+    if wish.funding is not None:
+        return wish.funding, f"funding as asked, {percent(wish.funding)} a year paid by a long; it can turn"
+    for each in account.positions:
+        if each.asset in threat.moving and each.funding_rate is not None and account.kind is Kind.PERP:
+            return (
+                each.funding_rate,
+                f"funding of this account's venue, {percent(each.funding_rate)} a year; it can turn",
+            )
+    return None, "its funding is not known; write --funding 8% for what a long pays a year"
+
+
+def _own_means(threat: Threat, protected: Decimal, account: Account) -> list[Hedge]:
+    """Return what the account itself can do to stand at the protected price: repay, add, reduce."""
+    found: list[Hedge] = []
+    if account.kind is Kind.LOAN:
+        owed = [leg for leg in account.debt if leg.amount]
+        if owed:
+            debt = max(owed, key=lambda leg: leg.amount * threat.known[leg.asset])
+            found.append(_repay(threat, protected, account, debt.asset, debt.amount, debt.borrow_rate))
+    elif account.kind is Kind.BROKER or account.balance or not account.collateral:
+        means = Means.DEPOSIT if account.kind is Kind.BROKER else Means.ADD_MARGIN
+        found.append(_pay_in(threat, protected, account, means))
+    found += [_supply(threat, protected, account, leg) for leg in _collaterals(threat, account)]
+    if account.kind is not Kind.LOAN:
+        held = [
+            each
+            for each in account.positions
+            if each.asset in threat.moving and each.quantity and (each.quantity > 0) is threat.falls
+        ]
+        if held:
+            largest = max(held, key=lambda each: abs(each.quantity) * threat.known[each.asset])
+            found.append(_reduce(threat, protected, account, largest))
+    return found
+
+
+def _collaterals(threat: Threat, account: Account) -> list[Collateral]:
+    """Return the largest collateral that counts and, where it goes with the move, the largest that stays."""
+    counted = [leg for leg in account.collateral if leg.amount and leg.liquidation_threshold]
+    by_value = sorted(counted, key=lambda leg: -leg.amount * threat.known[leg.asset])
+    resting = [leg for leg in by_value if leg.asset not in threat.moving]
+    return list({leg.asset: leg for leg in (*by_value[:1], *resting[:1])}.values())
+
+
+def _repay(
+    threat: Threat, protected: Decimal, account: Account, asset: str, owed: Decimal, rate: Decimal | None
+) -> Hedge:
+    amount = least(threat, protected, lambda tokens: repaid(account, asset, tokens), owed)
+    if amount is None:
+        because = f"repaying all {asset} does not bring it to {figure(protected)}; other debts or lines remain"
+        return Hedge(Means.REPAY, asset, asset, None, because=because)
+    value = amount * threat.known[asset]
+    return Hedge(
+        Means.REPAY,
+        asset,
+        asset,
+        amount,
+        money=value,
+        protected_to=protected,
+        cost_per_year=None if rate is None else -rate * value,
+        cannot=("it takes the money now, and the position with it stays smaller", beyond(threat, protected)),
+    )
+
+
+def _supply(threat: Threat, protected: Decimal, account: Account, leg: Collateral) -> Hedge:
+    asset = leg.asset
+    lever = Lever(Means.SUPPLY, Facility(asset, frozenset({Means.SUPPLY})), threat.known[asset])
+    amount = least(threat, protected, lambda tokens: supplied(account, lever, tokens), None)
+    if amount is None:
+        because = f"no amount of {asset} brings it to {figure(protected)}"
+        return Hedge(Means.SUPPLY, asset, asset, None, because=because)
+    value = amount * threat.known[asset]
+    falls = f"{asset} loses with the move: more of it is lost the further it goes"
+    cannot = [falls] if asset in threat.moving else []
+    cannot += [
+        f"only {percent(leg.liquidation_threshold)} of it counts, and all of it can be seized",
+        "it is tied up until the debt is smaller; caps and freezes of the protocol are not looked at here: see plan",
+        beyond(threat, protected),
+    ]
+    return Hedge(
+        Means.SUPPLY,
+        asset,
+        asset,
+        amount,
+        money=value,
+        protected_to=protected,
+        cost_per_year=None if leg.supply_rate is None else -leg.supply_rate * value,
+        cannot=tuple(cannot),
+    )
+
+
+def _pay_in(threat: Threat, protected: Decimal, account: Account, means: Means) -> Hedge:
+    amount = least(threat, protected, lambda money: replace(account, balance=account.balance + money), None)
+    return Hedge(
+        means,
+        account.quote,
+        account.quote,
+        amount,
+        money=amount,
+        protected_to=None if amount is None else protected,
+        cannot=("it is tied up, and lost with the position beyond the protected price", beyond(threat, protected)),
+    )
+
+
+def _reduce(threat: Threat, protected: Decimal, account: Account, held: Position) -> Hedge:
+    facility = Facility(held.asset, frozenset({Means.REDUCE}))
+    lever = Lever(Means.REDUCE, facility, threat.known[held.asset], held=held)
+    amount = least(threat, protected, lambda closed: reduced(account, lever, closed, threat.known), abs(held.quantity))
+    name = held.contract or held.asset
+    if amount is None:
+        because = f"closing all of {name} does not bring it to {figure(protected)}"
+        return Hedge(Means.REDUCE, name, held.asset, None, because=because)
+    return Hedge(
+        Means.REDUCE,
+        name,
+        held.asset,
+        amount,
+        money=ZERO,
+        protected_to=protected,
+        cannot=(
+            "what is closed gains nothing when the price turns back; fees and slippage are not counted",
+            beyond(threat, protected),
+        ),
+    )
+
+
+def least(
+    threat: Threat, protected: Decimal, change: Callable[[Decimal], Account], most: Decimal | None
+) -> Decimal | None:
+    """Return the least amount, to 1e-8, with which the changed account stands to `protected`; `None` if none does."""
+
+    def stands(units: int) -> bool:
+        return not threat.after(change(units * _UNIT)).missing(protected)
+
+    high = 1 if most is None else int((most / _UNIT).to_integral_value(ROUND_CEILING))
+    for _ in range(140 if most is None else 0):
+        if stands(high):
+            break
+        high *= 2
+    if not stands(high):
+        return None
+    low = 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if stands(middle) else (middle, high)
+    return high * _UNIT if most is None else min(high * _UNIT, most)

@@ -1,0 +1,156 @@
+"""What liquidates an account, as one move of one underlying: where its line is, and how much is missing beyond it.
+
+Assets that stand for the same underlying (a staked token, a wrapped one) move with it in proportion; all others rest.
+Along that move the margin, cover less requirement, is piecewise linear in the underlying's price
+(`engine.solvency`). With options of strike K and payoff q x (K - S) paid in, an account stands on [floor, now] exactly
+when q >= -margin(S) / (K - S) for every S of it. On a linear piece that fraction is monotone, so that the floor and the
+prices where a maintenance tier begins decide; where the requirement is convex (a loan, any usual tier table) the floor
+alone does: q = (debt - weighted collateral at the floor) / (K - floor). A strike on the far side of the line pays too
+late whatever the quantity. A rise is the mirror image, with calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
+
+from engine.accounts import Account
+from engine.assessment import Assessment
+from engine.liquidation import uniform_shock
+from engine.options import Right
+from engine.prices import AssetPrice
+from engine.record import record
+from engine.shocks import FOLLOWS
+from engine.solvency import ONE, ZERO, Solvency, gap, solvency_of, trigger_prices
+
+_DUST = Decimal("1e-8")
+
+
+class NoHedge(ValueError):
+    """There is nothing that options or a perp could protect here; the message says why."""
+
+
+@record
+class Threat:
+    """The move of `underlying` from `price` through `line` that liquidates an account, `right` being what pays on it.
+
+    Prices are of the underlying in quote currency. `moving` assets go with it in proportion, every other stays at
+    `known`. `kinks` are the prices between 0 and any height where a maintenance tier begins.
+    """
+
+    underlying: str
+    right: Right
+    price: Decimal
+    line: Decimal
+    moving: tuple[str, ...]
+    solvency: Solvency
+    known: Mapping[str, Decimal]
+    kinks: tuple[Decimal, ...] = ()
+
+    @property
+    def falls(self) -> bool:
+        """Return whether a fall liquidates; else a rise."""
+        return self.right is Right.PUT
+
+    def prices_at(self, price: Decimal) -> dict[str, Decimal]:
+        """Return the price of every asset when the underlying is at `price`."""
+        factor = price / self.price
+        return {asset: each * factor if asset in self.moving else each for asset, each in self.known.items()}
+
+    def margin(self, price: Decimal) -> Decimal:
+        """Return cover less requirement when the underlying is at `price`."""
+        prices = self.prices_at(price)
+        return self.solvency.cover(prices) - self.solvency.requirement(prices)
+
+    def corners(self, protected: Decimal, until: Decimal) -> list[Decimal]:
+        """Return `protected` and the kinks between it and `until`: where a linear piece of the margin ends."""
+        low, high = sorted((protected, until))
+        return [protected, *(kink for kink in self.kinks if low < kink < high)]
+
+    def after(self, account: Account) -> "Threat":
+        """Return the same move of an account that was changed in the meantime; its line is left as it was."""
+        solvency = solvency_of(account, self.known)
+        return replace(self, solvency=solvency, kinks=_kinks(solvency, self.moving, self.known, self.price))
+
+    def missing(self, protected: Decimal) -> Decimal:
+        """Return what the account lacks at worst between now and `protected`, in quote currency; 0 if it stands."""
+        return max(ZERO, max(-self.margin(at) for at in self.corners(protected, self.price)))
+
+    def pays_in_time(self, strike: Decimal) -> bool:
+        """Return whether an option of `strike` pays before the line is crossed."""
+        return strike >= self.line if self.falls else strike <= self.line
+
+    def quantity(self, strike: Decimal, protected: Decimal) -> Decimal:
+        """Return the least quantity of the underlying whose payoff from `strike` holds the account to `protected`.
+
+        Rounded up to 1e-8; 0 when it stands there anyway. Raises `ValueError` for a strike that pays too late, or does
+        not pay at all at `protected`.
+        """
+        pays = strike > protected if self.falls else strike < protected
+        if not (pays and self.pays_in_time(strike)):
+            raise ValueError(f"a strike of {strike} pays too late for a line at {self.line}")
+        until = min(strike, self.price) if self.falls else max(strike, self.price)
+        needed = max(-self.margin(at) / abs(strike - at) for at in self.corners(protected, until))
+        return max(needed, ZERO).quantize(_DUST, ROUND_CEILING)
+
+
+def threat_of(
+    account: Account,
+    assessment: Assessment,
+    prices: Mapping[str, AssetPrice],
+    underlying_price: Mapping[str, Decimal] | None = None,
+) -> Threat:
+    """Return the move that liquidates `account`: that of its nearest asset and of all that stand for the same.
+
+    `underlying_price` tells the price of an underlying that neither the account nor `prices` has. Raises `NoHedge`.
+    """
+    known, lacking = trigger_prices(account, prices)
+    why = gap(account) or next(iter(lacking.values()), "")
+    if why:
+        raise NoHedge(f"cannot be judged: {why}")
+    if not assessment.has_debt:
+        raise NoHedge("owes nothing: nothing can liquidate it")
+    if assessment.health_factor is not None and assessment.health_factor < 1:
+        raise NoHedge("is liquidatable already: no hedge pays in time; repay or add collateral")
+    nearest = assessment.nearest
+    if nearest is None:
+        raise NoHedge("no move of one asset alone liquidates it")
+    base = FOLLOWS.get(nearest, nearest)
+    if any(name in prices and prices[name].stable for name in (nearest, base)):
+        raise NoHedge(f"only {nearest} leaving its peg liquidates it, and no option on that is read")
+    solvency = solvency_of(account, known)
+    moving = tuple(each.asset for each in solvency.exposures if FOLLOWS.get(each.asset, each.asset) == base)
+    shock = uniform_shock(solvency, known, frozenset(moving))
+    if shock is None:
+        raise NoHedge(
+            f"{' and '.join(moving)} both go with {base}: their ratio liquidates, and no option on {base} pays for it"
+        )
+    price = known.get(base) or _price_of(base, prices) or (underlying_price or {}).get(base)
+    if price is None:
+        raise NoHedge(f"no price of {base}, which {nearest} stands for; add it to the prices, or give a chain")
+    line = price * (ONE + shock)
+    point = assessment.liquidation.get(nearest)
+    if len(moving) == 1 and point is not None and point.price is not None:
+        told = price * point.price / known[nearest]
+        line = max(line, told) if shock < 0 else min(line, told)
+    right = Right.PUT if shock < 0 else Right.CALL
+    return Threat(base, right, price, line, moving, solvency, known, _kinks(solvency, moving, known, price))
+
+
+def _price_of(asset: str, prices: Mapping[str, AssetPrice]) -> Decimal | None:
+    entry = prices.get(asset)
+    return None if entry is None or entry.oracle is None else entry.oracle.price
+
+
+def _kinks(
+    solvency: Solvency, moving: tuple[str, ...], known: Mapping[str, Decimal], price: Decimal
+) -> tuple[Decimal, ...]:
+    """Return the underlying's prices at which a position of a moving asset enters another tier, rising."""
+    found = {
+        price * tier.notional_floor / (curve.size * known[each.asset])
+        for each in solvency.exposures
+        if each.asset in moving
+        for curve in each.curves
+        for tier in curve.tiers
+        if tier.notional_floor > 0 and curve.size > 0
+    }
+    return tuple(sorted(found))
