@@ -161,6 +161,10 @@ def _assumed(account: Account, threat: Threat, protected: Decimal, prices: Mappi
         found.append("interest and funding of the horizon at present rates are counted; what is earned is not")
     else:
         found.append("no rate is known: interest and funding of the horizon are not counted")
+    if account.ledger is not None:
+        found.append(
+            "by the plain formula: a contract's own rounding, up to a basis point of a threshold, is not in it"
+        )
     if account.kind is Kind.BROKER:
         found.append("a broker may sell at its discretion, whatever a hedge elsewhere is worth")
     if account.mode is MarginMode.PORTFOLIO or account.estimated:

@@ -55,9 +55,12 @@ def basis(threat: Threat) -> list[str]:
 
 
 def option_cannot(
-    account: Account, threat: Threat, protected: Decimal, option: OptionQuote, paid: str
+    account: Account, threat: Threat, protected: Decimal, option: OptionQuote, paid: str, *, is_sane: bool = True
 ) -> tuple[str, ...]:
-    """Return what an option cannot do. `paid` is where its premium is from: "ask", "mark" or "theory"."""
+    """Return what an option cannot do. `paid` is where its premium is from: "ask", "mark" or "theory".
+
+    A price that no volatility implies is not sane.
+    """
     venue = "the venue" if paid == "theory" else option.venue
     found = [in_time(account, threat, venue)]
     if option.is_inverse:
@@ -75,6 +78,10 @@ def option_cannot(
     else:
         found.append(
             "the premium is a formula's at one volatility for all strikes: the market asks more for low strikes"
+        )
+    if not is_sane:
+        found.append(
+            "no volatility gives this price, so that it is likely old: nobody sells below what it pays at once"
         )
     return (*found, *basis(threat), beyond(threat, protected))
 

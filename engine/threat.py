@@ -20,9 +20,10 @@ from engine.options import Right
 from engine.prices import AssetPrice
 from engine.record import record
 from engine.shocks import FOLLOWS
-from engine.solvency import ONE, ZERO, Solvency, gap, solvency_of, trigger_prices
+from engine.solvency import ONE, ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
 
 _DUST = Decimal("1e-8")
+_WRAPPED = frozenset({"WETH", "WSOL"})
 
 
 class NoHedge(ValueError):
@@ -124,7 +125,9 @@ def threat_of(
         raise NoHedge(
             f"{' and '.join(moving)} both go with {base}: their ratio liquidates, and no option on {base} pays for it"
         )
-    price = known.get(base) or _price_of(base, prices) or (underlying_price or {}).get(base)
+    if shock == 0:
+        raise NoHedge("is liquidated by its own interest within the horizon, without any move; repay or add collateral")
+    price = known.get(base) or _price_of(base, nearest, account, prices, known) or (underlying_price or {}).get(base)
     if price is None:
         raise NoHedge(f"no price of {base}, which {nearest} stands for; add it to the prices, or give a chain")
     line = price * (ONE + shock)
@@ -136,9 +139,18 @@ def threat_of(
     return Threat(base, right, price, line, moving, solvency, known, _kinks(solvency, moving, known, price))
 
 
-def _price_of(asset: str, prices: Mapping[str, AssetPrice]) -> Decimal | None:
-    entry = prices.get(asset)
-    return None if entry is None or entry.oracle is None else entry.oracle.price
+def _price_of(
+    base: str, nearest: str, account: Account, prices: Mapping[str, AssetPrice], known: Mapping[str, Decimal]
+) -> Decimal | None:
+    """Return the price of `base` that is told beside the account: its own, a leg of the token's, or the token's."""
+    entry = prices.get(base)
+    if entry is not None and entry.oracle is not None:
+        return entry.oracle.price
+    oracle = oracle_of(account, nearest, prices)
+    for leg in () if oracle is None else oracle.legs:
+        if leg.asset == base:
+            return leg.price
+    return known[nearest] if nearest in _WRAPPED else None
 
 
 def _kinks(

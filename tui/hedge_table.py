@@ -42,5 +42,6 @@ def _yearly(found: Comparison, hedge: Hedge) -> str:
     share = found.of_base(hedge)
     if share is None:
         return numbers.UNKNOWN if hedge.means == "perp" or hedge.premium is not None else ""
-    text = f"{numbers.round_exactly(share * 100, 1, ROUND_CEILING):,f}"
+    shown = numbers.round_exactly(share * 100, 1, ROUND_CEILING)
+    text = f"{abs(shown) if shown == 0 else shown:,f}"
     return numbers.estimated(text) if hedge.premium_from == "theory" else text

@@ -68,7 +68,7 @@ def hedge(ground: Ground, wish: Wish, *, as_json: bool) -> Exit:
         compared = hedges(account, judged, found.portfolio.prices, protection, now_ns, chain)
     except ValueError as error:
         raise ConfigError(f"{account.name}: {error}") from error
-    degraded = [*found.degraded, *compared.doubts]
+    degraded = [*found.degraded, *(f"{account.name}: {each}" for each in judged.degraded), *compared.doubts]
     if as_json:
         put_json(_answer(compared, as_of_ns, degraded))
     else:
@@ -103,6 +103,9 @@ def _fraction(text: str | None, flag: str) -> Decimal | None:
 def _account(found: Held, name: str) -> tuple[Account, Assessment]:
     document = found.portfolio
     account = next((each for each in document.accounts if each.name == name), None)
+    configured = () if found.config is None else found.config.accounts
+    if account is None and any(name.partition(":")[0] == each.name for each in configured):
+        raise Unreachable(name, "; ".join(found.degraded) or "was not read")
     if account is None:
         known = ", ".join(each.name for each in document.accounts) or "none"
         raise ConfigError(f"there is no account {name[:40]!r}; there are: {known}")

@@ -10,7 +10,7 @@ from engine.accounts import Account, Collateral, Debt, Kind, Position, Tier
 from engine.assess import assess
 from engine.hedge import default_move, hedges
 from engine.hedge_case import Comparison, Hedge, Protection
-from engine.hedge_ways import lots
+from engine.hedge_options import lots
 from engine.options import OptionQuote, Right
 from engine.plans import plan
 from engine.prices import AssetPrice, OraclePrice

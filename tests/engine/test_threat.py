@@ -10,7 +10,8 @@ import pytest
 from engine.accounts import Account, Collateral, Debt, Kind
 from engine.assess import assess
 from engine.options import Right
-from engine.prices import AssetPrice, OraclePrice
+from engine.plan_moves import grown
+from engine.prices import AssetPrice, OracleLeg, OraclePrice
 from engine.threat import NoHedge, Threat, threat_of
 from tests.engine.hedge_books import Book, loan, position
 
@@ -119,3 +120,17 @@ def test_a_token_whose_underlying_has_no_price_says_so() -> None:
     with pytest.raises(NoHedge, match="no price of ETH, which wstETH stands for"):
         threat_of(account, judged, prices)
     assert threat_of(account, judged, prices, {"ETH": D(3000)}).price == 3000
+    legs = (OracleLeg(D(3000), "ETH"), OracleLeg(D("1.2")))
+    composite = prices | {"wstETH": AssetPrice(OraclePrice(D(3600), legs=legs))}
+    assert threat_of(account, judged, composite).price == 3000
+    wrapped = replace(account, collateral=(Collateral("WETH", D(10), D("0.8")),))
+    prices = {"WETH": AssetPrice(OraclePrice(D(3000))), "USDC": prices["USDC"]}
+    found = threat_of(wrapped, assess(wrapped, prices, NOW), prices)
+    assert (found.underlying, found.price, found.line) == ("ETH", 3000, 2500)
+
+
+def test_a_loan_that_its_own_interest_liquidates_is_not_hedged() -> None:
+    book = eth("1000", "2480000")
+    dear = replace(book.account, debt=(Debt("USDC", D(2480000), D(2)),))
+    with pytest.raises(NoHedge, match="its own interest within the horizon"):
+        threat_of(grown(dear, {}, 30 * 86_400), assess(dear, book.prices, NOW), book.prices)

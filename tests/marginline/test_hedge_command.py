@@ -161,6 +161,42 @@ def test_a_venue_that_cannot_be_reached_is_a_network_error(document: str, tmp_pa
     assert done.err.startswith("marginline: deribit: ")
 
 
+def live(folder: Path, *more: str) -> Path:
+    return write(
+        folder / "live.toml",
+        [
+            "[[account]]",
+            'name = "ib"',
+            'provider = "manual"',
+            'kind = "broker"',
+            'quote = "USD"',
+            "cash = -20000",
+            'positions = [{asset = "SPY", quantity = 100, mark_price = 500, maintenance_rate = 0.25}]',
+            *more,
+            "[prices]",
+            "venues = []",
+        ],
+    )
+
+
+def test_a_live_account_is_hedged_too(tmp_path: Path) -> None:
+    words = ("--floor", "-60%", "--volatility", "0.2", "--config", live(tmp_path), "--json")
+    done = marginline("hedge", "ib", *words, home=tmp_path)
+    assert done.code == 0, done.err
+    assert (done.json["underlying"], done.json["missing"]) == ("SPY", "5000")
+    assert [each["means"] for each in done.json["options"]][-3:] == ["perp", "deposit", "reduce"]
+    assert any("at its discretion" in line for line in done.json["assumed"])
+
+
+def test_an_account_that_was_not_read_is_a_network_error_and_not_an_unknown_name(tmp_path: Path) -> None:
+    away = ["[[account]]", 'name = "d"', 'provider = "deribit"', 'key = "env:K"', 'secret = "env:S"']
+    config = live(tmp_path, *away, 'rest_url = "http://127.0.0.1:1"')
+    done = marginline("hedge", "d:BTC", "--config", config, home=tmp_path, env={"K": "k", "S": "s"})
+    assert done.code == 4, done.err
+    assert done.err.startswith("marginline: d:BTC: ")
+    assert marginline("hedge", "e", "--config", config, home=tmp_path, env={"K": "k", "S": "s"}).code == 2
+
+
 def refused(document: str, *words: str, account: str = "main") -> str:
     done: Done = marginline("hedge", account, *words, "--portfolio", document)
     assert (done.code, done.out) == (2, ""), done
