@@ -16,6 +16,7 @@ import msgspec
 
 from engine.accounts import Account, Position
 from engine.plan_effect import health_now, with_means
+from engine.prices import OraclePrice
 from engine.rescue import Means, Option, Standing
 from providers.credentials import Credentials
 from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unreachable
@@ -199,6 +200,7 @@ class VenueRescue:
         if poor:
             return Simulation(None, poor)
         prices = {facility.asset: facility.price for facility in standing.facilities}
+        weights = {each.asset: each.liquidation_threshold for each in standing.facilities}
         for step in steps:
             effect = step.payload.get("effect")
             if not isinstance(effect, Mapping):
@@ -221,9 +223,13 @@ class VenueRescue:
                 return Simulation(None, f"no price of {asset}")
             contract, side = str(effect.get("contract", "")), str(effect.get("side", ""))
             try:
-                present = with_means(present, means, asset, amount, price, contract=contract, side=side)
+                # A coin that the account has nothing of yet counts at the weight that the venue gives it.
+                weight = weights.get(asset)
+                present = with_means(present, means, asset, amount, price, weight=weight, contract=contract, side=side)
             except ValueError as error:
                 return Simulation(None, str(error))
+            if asset not in {*present.oracles, present.quote} and any(leg.asset == asset for leg in present.collateral):
+                present = replace(present, oracles={**present.oracles, asset: OraclePrice(price)})
         return Simulation(health_now(present))
 
     def sign(self, step: Step, signer: Signer) -> Signed:

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from desk.actions import Stage
 from desk.snapshot import AccountState, Snapshot
 from engine.record import record
-from engine.rescue import Option, Plan, Target
+from engine.rescue import Means, Option, Plan, Target
 from tui import numbers, words
 from tui.view import Frame
 from widgets.bars import Bar, Section
@@ -306,7 +306,7 @@ def _closing(frame: Frame, view: PlanView, state: AccountState, plan: Plan) -> I
     option = view.option
     if option is not None and option.steps:
         steps = " → ".join(option.steps)
-        yield "signs", (Cell(hushed(frame, steps), Tone.TEXT),)
+        yield "by hand" if option.means is Means.DEPOSIT else "signs", (Cell(hushed(frame, steps), Tone.TEXT),)
     yield "if nothing", _if_nothing(frame, state, plan)
     if plan.possible:
         yield "possible", (Cell(hushed(frame, plan.possible), Tone.TEXT),)

@@ -278,10 +278,18 @@ def put_options(plan: Plan) -> None:
     for number, option in enumerate(plan.options, 1):
         for blocker in option.blockers:
             put(f"{number}: {blocker}")
-        if option.ready:
-            put(f"{number}: {', then '.join(option.steps)}")
+        if option.ready or option.means is Means.DEPOSIT:
+            put(f"{number}: {_told(option)}")
     if plan.possible:
         put(plan.possible if not plan.options else f"possible: {plan.possible}")
+
+
+def _told(option: Option) -> str:
+    """Return what would be done; with money to be paid in also who asks for it, until when, and the market's hours."""
+    if option.means not in (Means.DEPOSIT, Means.ADD_MARGIN):
+        return ", then ".join(option.steps)
+    by_hand = "by hand: " if option.means is Means.DEPOSIT and not option.ready else ""
+    return by_hand + "; ".join(option.steps)
 
 
 def _row(number: int, option: Option) -> tuple[str, ...]:

@@ -205,3 +205,63 @@ def test_a_key_that_is_revoked_in_the_middle_is_told_at_once() -> None:
             await source.aclose()
 
     asyncio.run(story())
+
+
+def called() -> IbkrServer:
+    """Return a gateway whose account falls under its requirement at the next margin change, Monday at the open."""
+    server = at_ibkr()
+    server.changes = {"lookaheadexcessliquidity": D(-1500), "lookaheadnextchange": 1_796_049_000}
+    return server
+
+
+def closed() -> AlpacaServer:
+    """Return an account under its maintenance while the market is closed."""
+    server = at_alpaca()
+    server.held, server.is_open = {"SPY": (D(200), D(150))}, False
+    return server
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (
+            called,
+            (
+                "transfer it to the broker before 2026-11-30T14:30:00Z",
+                "by hand: deposit 15500.5 USD; the margin call for 1500 USD is due at 2026-11-30T14:30:00Z",
+            ),
+        ),
+        (
+            closed,
+            (
+                "by hand: deposit 20140.2 USD; the margin call for 2140.2 USD names no deadline",
+                "the market is closed until 2026-11-30T14:30:00Z: nothing can be sold before",
+            ),
+        ),
+        (at_alpaca, ("by hand: deposit 10444.13 USD; the market closes at 2026-11-27T18:00:00Z",)),
+    ],
+    ids=["ibkr", "alpaca closed", "alpaca"],
+)
+def test_a_plan_says_how_much_to_deposit_and_until_when(
+    make: Callable[[], SignedServer], says: tuple[str, ...], tmp_path: Path
+) -> None:
+    with serving(make) as server:
+        told = run(tmp_path, server, "plan", "br", "--to", "3")
+        data = run(tmp_path, server, "plan", "br", "--to", "3", "--json")
+    assert told.code == data.code == 0, told.err + data.err
+    for words in says:
+        assert words in told.out, told.out
+    (deposit,) = [option for option in data.json["options"] if option["means"] == "deposit"]
+    assert not deposit["ready"]
+    assert D(deposit["health_factor"]["after"]) >= 3
+    assert says[-1].removeprefix("by hand: ").split("; ")[0] in "; ".join(deposit["steps"])
+    assert [one for one in server.writes if "tickle" not in one.path] == []
+
+
+def test_a_plan_for_a_described_broker_says_what_to_pay_in(tmp_path: Path) -> None:
+    account = ["[[account]]", 'name = "b"', 'provider = "manual"', 'kind = "broker"', "cash = -20000"]
+    legs = ['positions = [{asset = "SPY", quantity = 100, mark_price = 500, maintenance_rate = 0.25}]']
+    file = write(tmp_path / "c.toml", [*account, *legs, "[prices]", "venues = []"])
+    done = marginline("plan", "b", "--to", "3", "--config", file, home=tmp_path)
+    assert done.code == 0, done.err
+    assert "by hand: deposit 7500 USD" in done.out

@@ -93,6 +93,21 @@ def test_status_reads_every_subaccount_with_only_a_config(tmp_path: Path) -> Non
     assert accounts["dx:SOL"]["equity"] == "500"
 
 
+def test_a_plan_says_what_to_pay_in_by_hand_and_what_to_close(tmp_path: Path) -> None:
+    with serving(indexer) as server:
+        file = config(tmp_path, server.url_rest)
+        told = marginline("plan", "dx", "--to", "10", "--config", file, home=tmp_path)
+        data = marginline("plan", "dx", "--to", "10", "--json", "--config", file, home=tmp_path)
+    assert told.code == data.code == 0, told.err
+    assert "money is not moved to this venue from here; pay it in by hand" in told.out
+    assert "by hand: deposit 3500 USDC" in told.out
+    options = {option["means"]: option for option in data.json["options"]}
+    assert options["deposit"]["amount"] == "3500"
+    assert options["reduce"]["steps"] == ["close 2.3381 ETH of ETH-USD, reduce-only"]
+    assert not any(option["ready"] for option in options.values())
+    assert server.writes == []
+
+
 def config(folder: Path, rest_url: str) -> Path:
     account = ["[[account]]", 'name = "dx"', 'provider = "dydx"', f'address = "{ADDRESS}"', f'rest_url = "{rest_url}"']
     return write(folder / "c.toml", [*account, "[prices]", "venues = []"])
