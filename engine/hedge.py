@@ -68,7 +68,7 @@ def hedges(
         volatility=volatility,
         base=base,
         base_name=base_name,
-        assumed=(*assumed, *_assumed(account, threat, protected, prices)),
+        assumed=(*assumed, *_assumed(account, assessment, threat, protected, prices)),
         doubts=_doubts(threat, listed, now_ns),
     )
     return ways(made, later, wish, now_ns, None if chain is None else listed)
@@ -132,7 +132,9 @@ def _base(account: Account, assessment: Assessment, threat: Threat) -> tuple[Dec
     return sum((abs(each.quantity) * threat.known[each.asset] for each in held), ZERO) or None, "notional"
 
 
-def _assumed(account: Account, threat: Threat, protected: Decimal, prices: Mapping[str, AssetPrice]) -> tuple[str, ...]:
+def _assumed(
+    account: Account, assessment: Assessment, threat: Threat, protected: Decimal, prices: Mapping[str, AssetPrice]
+) -> tuple[str, ...]:
     """Return what every way takes for granted: who moves along, who rests, and which lines are left open."""
     found = [
         f"{each} moves with {threat.underlying} in proportion" for each in threat.moving if each != threat.underlying
@@ -149,7 +151,7 @@ def _assumed(account: Account, threat: Threat, protected: Decimal, prices: Mappi
         shares = ", ".join(f"{asset} {percent(abs(weight) / total)}" for asset, weight in sorted(weights.items()))
         found.append(
             f"{', '.join(resting)} stays where it is: a joint move needs a hedge of each, pro rata to what it weighs "
-            f"({shares})"
+            f"({shares})" + _together(assessment)
         )
     mirror = threat.price * threat.price / protected
     if any(threat.margin(at) < 0 for at in threat.corners(mirror, threat.price)):
@@ -170,6 +172,12 @@ def _assumed(account: Account, threat: Threat, protected: Decimal, prices: Mappi
     if account.mode is MarginMode.PORTFOLIO or account.estimated:
         found.append(f"the account's own line is an estimate: {account.estimated or 'portfolio margin'}")
     return tuple(found)
+
+
+def _together(assessment: Assessment) -> str:
+    """Return at which common move of all assets the account is liquidated, in words; "" where there is none."""
+    shock = assessment.uniform_shock
+    return "" if not shock else f"; all together liquidate it at {shock * 100:+.1f} %"
 
 
 def _doubts(threat: Threat, listed: Sequence[OptionQuote], now_ns: int) -> tuple[str, ...]:

@@ -1,19 +1,20 @@
 """What each way of hedging cannot do, in words: said with the figures of the case, never left out."""
 
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 from engine.accounts import Account, Kind
 from engine.options import OptionQuote
 from engine.threat import Threat
 
 _SIGNIFICANT = 5
+_WIDE = Context(prec=120)
 
 
 def figure(value: Decimal) -> str:
     """Return a price or amount with about five significant digits and thousands commas."""
     places = max(0, min(8, _SIGNIFICANT - 1 - value.adjusted())) if value else 0
-    text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):,f}"
+    text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, _WIDE):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -31,7 +32,7 @@ def line_of(threat: Threat) -> str:
     """Return where the account is liquidated, rounded toward the market."""
     places = max(0, min(8, _SIGNIFICANT - 1 - threat.line.adjusted()))
     rounding = ROUND_CEILING if threat.falls else ROUND_FLOOR
-    return f"{threat.line.quantize(Decimal(1).scaleb(-places), rounding):,f}"
+    return f"{threat.line.quantize(Decimal(1).scaleb(-places), rounding, _WIDE):,f}"
 
 
 def beyond(threat: Threat, protected: Decimal) -> str:

@@ -11,7 +11,7 @@ late whatever the quantity. A rise is the mirror image, with calls.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 
 from engine.accounts import Account
 from engine.assessment import Assessment
@@ -23,6 +23,7 @@ from engine.shocks import FOLLOWS
 from engine.solvency import ONE, ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
 
 _DUST = Decimal("1e-8")
+_WIDE = Context(prec=120)
 _WRAPPED = frozenset({"WETH", "WSOL"})
 
 
@@ -91,7 +92,7 @@ class Threat:
             raise ValueError(f"a strike of {strike} pays too late for a line at {self.line}")
         until = min(strike, self.price) if self.falls else max(strike, self.price)
         needed = max(-self.margin(at) / abs(strike - at) for at in self.corners(protected, until))
-        return max(needed, ZERO).quantize(_DUST, ROUND_CEILING)
+        return max(needed, ZERO).quantize(_DUST, ROUND_CEILING, _WIDE)
 
 
 def threat_of(

@@ -200,7 +200,9 @@ def test_assets_at_rest_and_tokens_that_follow_are_said() -> None:
     both = (*LOAN.collateral, Collateral("wstETH", D(100), D("0.8")), Collateral("BTC", D(1), D("0.75")))
     found = compared(replace(LOAN, collateral=both), chain=[put(2500, "30")])
     assert "wstETH moves with ETH in proportion" in found.assumed
-    assert any(line.startswith("BTC stays where it is: a joint move needs a hedge of each") for line in found.assumed)
+    (rests,) = [line for line in found.assumed if line.startswith("BTC stays where it is")]
+    assert "a joint move needs a hedge of each, pro rata to what it weighs (BTC 1.6 %, ETH 88.2 %, " in rests
+    assert rests.endswith("; all together liquidate it at -29.2 %")
     (row,) = of(found, "put")
     assert any("wstETH parting from it is not covered" in line for line in row.cannot)
 

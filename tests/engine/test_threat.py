@@ -6,14 +6,17 @@ from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.accounts import Account, Collateral, Debt, Kind
+from engine.accounts import Account, Collateral, Debt, Kind, Position, Tier
 from engine.assess import assess
 from engine.options import Right
 from engine.plan_moves import grown
 from engine.prices import AssetPrice, OracleLeg, OraclePrice
 from engine.threat import NoHedge, Threat, threat_of
 from tests.engine.hedge_books import Book, loan, position
+from tests.engine.portfolios import venue_accounts
 
 D = Decimal
 NOW = 1_795_341_600 * 1_000_000_000
@@ -134,3 +137,37 @@ def test_a_loan_that_its_own_interest_liquidates_is_not_hedged() -> None:
     dear = replace(book.account, debt=(Debt("USDC", D(2480000), D(2)),))
     with pytest.raises(NoHedge, match="its own interest within the horizon"):
         threat_of(grown(dear, {}, 30 * 86_400), assess(dear, book.prices, NOW), book.prices)
+
+
+def test_a_tier_that_begins_on_the_way_can_ask_for_more_than_the_floor() -> None:
+    """A table whose rates fall with size bends the other way, so that the kink at 80 decides and not the floor."""
+    tiers = (Tier(D(0), D("0.5")), Tier(D(80), D(0), D(-40)))
+    held = Position("ETH", D(1), tiers, entry_price=D(100), mark_price=D(100))
+    account = Account("p", Kind.PERP, quote="USDC", balance=D(45), positions=(held,))
+    found = threat_of(account, assess(account, {}, NOW), {})
+    assert (found.line, found.kinks) == (95, (80,))
+    assert (found.margin(D(80)), found.margin(D(60))) == (-15, -25)
+    assert found.quantity(D(96), D(60)) == D("0.9375")
+    assert found.missing(D(60)) == 25
+
+
+@settings(max_examples=150, deadline=None)
+@given(venue_accounts(most=6), st.integers(1, 94), st.integers(0, 100))
+def test_any_venue_account_is_held_from_the_line_or_refused_with_a_reason(
+    account: Account, far: int, deep: int
+) -> None:
+    judged = assess(account, {}, NOW)
+    try:
+        found = threat_of(account, judged, {})
+    except NoHedge:
+        assert judged.nearest is None or (judged.health_factor or 0) < 1 or not judged.has_debt
+        return
+    protected = found.line * (100 - far if found.falls else 100 + far) / 100
+    strike = found.line + (found.price - found.line) * deep / 100
+    quantity = found.quantity(strike, protected)
+    assert found.missing(protected) >= 0
+    for step in range(41):
+        at = protected + (found.price - protected) * step / 40
+        payoff = quantity * max((strike - at) * (1 if found.falls else -1), D(0))
+        scale = abs(found.solvency.cover(found.prices_at(at))) + abs(found.solvency.fixed) + 1
+        assert found.margin(at) + payoff >= -scale * D("1e-12"), at
