@@ -36,6 +36,8 @@ PICTURES = (
     Picture("main-120x40-cvd", "oracle-lag", 100, (120, 40), "cvd"),
     Picture("main-120x40-mono", "oracle-lag", 100, (120, 40), "mono"),
     Picture("detail-120x40", "capped-oracle", 60, (120, 40), keys=("enter",)),
+    Picture("method-120x40", "capped-oracle", 60, (120, 40), keys=("m",)),
+    Picture("what-if-120x40", "calm", 20, (120, 40), keys=("w",)),
     Picture("prices-120x40", "oracle-lag", 100, (120, 40), keys=("2",)),
     Picture("alerts-120x40", "crash", 130, (120, 40), keys=("4",)),
     Picture("blackout-120x40", "blackout", 230, (120, 40)),
@@ -44,7 +46,10 @@ PICTURES = (
 
 
 async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
-    """Return what a desk on `scenario` knows after `seconds` of simulated time, run forty times as fast."""
+    """Return what a desk on `scenario` knows after `seconds` of simulated time, run forty times as fast.
+
+    The forecasts are those that are ready first, which may be a little later.
+    """
     speed = 40.0
     market = SimulatedMarket(scenario, seed=7, speed=speed, start_ns=START_NS)
     feeds = market.feeds()
@@ -52,11 +57,22 @@ async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
         venues=tuple(feed.venue for feed in feeds), stables=frozenset(STABLE_ASSETS), simulated=scenario
     )
     desk = Desk(
-        market.sources(), feeds, settings, history=market.history, clock=market.now_ns, past=market.past_readings()
+        market.sources(),
+        feeds,
+        settings,
+        history=market.history,
+        clock=market.now_ns,
+        past=market.past_readings(),
+        candles=market.history,
     )
     running = asyncio.create_task(desk.run())
     await asyncio.sleep(max(2.0, seconds / speed))
     found = desk.snapshot
+    async with asyncio.timeout(60):
+        while desk.snapshot.what_if is None:
+            await asyncio.sleep(0.1)
+    later = desk.snapshot
+    found = replace(found, outlooks=later.outlooks, requirements=later.requirements, what_if=later.what_if)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
