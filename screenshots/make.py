@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desk.desk import Desk
+from desk.foresight import HOURS, arrays, foreseen
 from desk.settings import DeskSettings
 from desk.snapshot import Snapshot
 from providers.simulated import STABLE_ASSETS, SimulatedMarket
@@ -46,10 +47,7 @@ PICTURES = (
 
 
 async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
-    """Return what a desk on `scenario` knows after `seconds` of simulated time, run forty times as fast.
-
-    The forecasts are those that are ready first, which may be a little later.
-    """
+    """Return what a desk on `scenario` knows after `seconds` of simulated time, run forty times as fast."""
     speed = 40.0
     market = SimulatedMarket(scenario, seed=7, speed=speed, start_ns=START_NS)
     feeds = market.feeds()
@@ -63,20 +61,17 @@ async def snapshot_of(scenario: str, seconds: float) -> Snapshot:
         history=market.history,
         clock=market.now_ns,
         past=market.past_readings(),
-        candles=market.history,
     )
     running = asyncio.create_task(desk.run())
     await asyncio.sleep(max(2.0, seconds / speed))
     found = desk.snapshot
-    async with asyncio.timeout(60):
-        while desk.snapshot.what_if is None:
-            await asyncio.sleep(0.1)
-    later = desk.snapshot
-    found = replace(found, outlooks=later.outlooks, requirements=later.requirements, what_if=later.what_if)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    return found
+    moving = {asset for state in found.accounts.values() for asset in state.account.assets} - STABLE_ASSETS
+    candles = {asset: arrays(await market.history.hourly_candles(asset, HOURS), asset) for asset in moving}
+    told = foreseen(found, candles)
+    return replace(found, outlooks=told.outlooks, requirements=told.requirements, what_if=told.what_if)
 
 
 RESCUE = (
