@@ -74,6 +74,7 @@ def step_of(
 ) -> Step:
     """Return one step. `fields` are the request's own, in their order; `facts` find it again (no value has a space).
 
+    `at_ms` is the venue's time of making; in a reference it has become that of the signature.
     `effect` is what it does to the account (means, asset, amount), `None` for a step that only feeds the next one.
     `takes` is what it takes from funds of the standing (source, asset, amount): a dry run refuses when they fall short.
     `closes` names the position that a reduction is of (contract, "long" or "short"), "" where the asset has but one.
@@ -244,7 +245,7 @@ class VenueRescue:
             "content": None if call.content is None else call.content.decode(),
             "payload": dict(step.payload),
         }
-        return Signed(_reference(step.payload), msgspec.json.encode(sent).decode(), None, self._name)
+        return Signed(self._reference(step.payload), msgspec.json.encode(sent).decode(), None, self._name)
 
     async def send(self, signed: Signed) -> None:
         """Hand it to the venue once; raises `Refused` when it was not taken, `Unreachable` when nobody knows."""
@@ -279,6 +280,20 @@ class VenueRescue:
                 raise
             raise Malformed(self._moves.venue, "the reference of the request cannot be read") from error
 
+    def _reference(self, payload: Mapping[str, object]) -> str:
+        """Return how a request is found again, dated by its signature.
+
+        A step may wait for the one before it: counted from its making, a request that left a moment ago would already
+        pass for one that never arrived.
+        """
+        facts = _texts(payload, "facts")
+        if "made" in payload:
+            waited_ms = self._clock() // 1_000_000 - int(str(payload["made"]))
+            facts["at"] = str(int(facts["at"]) + max(waited_ms, 0))
+        return " ".join(
+            (str(payload["venue"]), str(payload["action"]), *(f"{key}={value}" for key, value in facts.items()))
+        )
+
 
 def _short_of(standing: Standing, steps: Sequence[Step]) -> str:
     """Return which funds do not hold any more what the steps take from them, or ""."""
@@ -292,13 +307,6 @@ def _short_of(standing: Standing, steps: Sequence[Step]) -> str:
                 return f"the {place[0]} has {has:f} {place[1]} now, {amount:f} are needed"
             left[place] = has - amount
     return ""
-
-
-def _reference(payload: Mapping[str, object]) -> str:
-    facts = _texts(payload, "facts")
-    return " ".join(
-        (str(payload["venue"]), str(payload["action"]), *(f"{key}={value}" for key, value in facts.items()))
-    )
 
 
 def _texts(payload: Mapping[str, object], name: str) -> dict[str, str]:
