@@ -26,7 +26,8 @@ RESCUE_RIGHTS = "Contracts - Orders and Positions, Wallet - Account Transfer"
 _LOGIN_S = 10_000
 
 _RATE = frozenset({10006, 10429, 20003})
-_BUSY = frozenset({10000, 10016, 10019})
+# Time-outs and internal errors: the request may have been carried out.
+_BUSY = frozenset({5004, 10000, 10016, 10019, 131200, 131201, 170001, 170007})
 _NOT_TAKEN_WORDS = {
     110012: "not enough available balance",
     110014: "not enough available balance",
@@ -100,7 +101,10 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             code = whole(VENUE, f"{place}: retCode", reply.ret_code)
         except Malformed as error:
             return error
-        return None if code == 0 else meaning(place, -1 if code is None else code, reply.ret_msg, whose)
+        if code == 0:
+            return None
+        error = meaning(place, -1 if code is None else code, reply.ret_msg, whose)
+        return Unreachable(VENUE, error.detail) if status >= 500 else error
 
     return judge
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from providers.credentials import Credentials
-from providers.errors import ProviderError, RateLimited, Refused, Unauthorised, Unreachable
+from providers.errors import Malformed, ProviderError, RateLimited, Refused, Unauthorised, Unreachable
 from providers.http import Call, HttpTransport, decode
 from providers.loose_numbers import whole
 from providers.signed_reads import OffTime, Sign
@@ -23,8 +23,8 @@ TIME_PATH = "/api/v5/public/time"
 READ_RIGHT, RESCUE_RIGHT = "Read", "Trade"
 
 _RATE = frozenset({"50011", "50061", "58102"})
-# 50004 says itself that a timed-out request may have been carried out.
-_BUSY = frozenset({"50001", "50004", "50013", "50026"})
+# 50004 says itself that a timed-out request may have been carried out, 58124 that a transfer is on its way.
+_BUSY = frozenset({"50001", "50004", "50005", "50013", "50026", "58124"})
 _KEY_WORDS = {
     "50101": 'is of the other environment: a demo key needs wallet = "demo", a live one needs it left out',
     "50103": "was not sent",
@@ -111,7 +111,10 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
         code, said = reply.code, reply.msg
         if code in ("1", "2"):
             code, said = _row_fault(reply)
-        return None if code == "0" else meaning(place, code, said, whose)
+        if code == "0":
+            return None
+        error = meaning(place, code, said, whose)
+        return Unreachable(VENUE, error.detail) if status >= 500 else error
 
     return judge
 
@@ -138,7 +141,10 @@ def meaning(place: str, code: str, said: str, whose: str = "the key") -> Provide
 async def ask_time(http: HttpTransport) -> int:
     """Return the venue's time in ns; raises `ProviderError`."""
     rows = decode(VENUE, TIME_PATH, await http.get(TIME_PATH), _TimeReply).data
-    return (whole(VENUE, "ts", rows[0].ts) or 0) * 1_000_000 if rows else 0
+    at_ms = whole(VENUE, "ts", rows[0].ts) if rows else None
+    if not at_ms:
+        raise Malformed(VENUE, f"{TIME_PATH}: no time in it")
+    return at_ms * 1_000_000
 
 
 def _row_fault(reply: _Envelope) -> tuple[str, str]:

@@ -1,10 +1,12 @@
 """OKX trading accounts: recorded and documented rows, levels, sides, inverse contracts, contract sizes, discounts."""
 
+import asyncio
 import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +16,11 @@ from engine.assess import assess
 from engine.assessment import Direction, Severity
 from providers.credentials import Credentials
 from providers.errors import ConfigError, Malformed, RateLimited, Refused, Unauthorised, Unreachable
+from providers.http import HttpTransport
 from providers.okx_account import markets as rules
 from providers.okx_account.accounts import Picture, accounts
 from providers.okx_account.markets import Contract, Price
-from providers.okx_account.signing import judge_for, login, signer
+from providers.okx_account.signing import ask_time, judge_for, login, signer
 from providers.okx_account.source import is_demo, signed_reads, transport
 from providers.okx_account.watch import Changed, parse_private, parse_public
 from providers.okx_account.wire import Config, Level, parse_balance, parse_config, parse_positions
@@ -54,6 +57,13 @@ def credentials() -> Credentials:
 
 
 # signing
+
+
+@pytest.mark.parametrize("rows", [(), ({"ts": ""},), ({"ts": "0"},)])
+def test_a_venue_that_tells_no_time_is_not_taken_at_the_year_1970(rows: tuple[dict[str, str], ...]) -> None:
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, content=ok(*rows)))
+    with pytest.raises(Malformed, match="no time"):
+        asyncio.run(ask_time(HttpTransport("okx", "http://127.0.0.1:9", transport=answer)))
 
 
 def test_the_signature_is_the_documented_one() -> None:
