@@ -408,8 +408,8 @@ class Executor:
         """Keep an account, and with `alone` the wallet that pays for it, to one action; raises `Refusal` when taken."""
         keys, box = [account], configured(self._signers, account)
         if box is not None and alone:
-            # Two signers may hold one key, and so one nonce; an API key is no wallet.
-            keys.append(f"wallet {box.address.lower() if box.address.startswith('0x') else box.name}")
+            # Two signers may hold one key, and so one nonce, or two names stand for one login of a venue.
+            keys.append(f"wallet {box.address.lower() if box.address.startswith('0x') else box.address}")
         for key in keys:
             if key in self._busy:
                 raise Refusal(f"a rescue of {self._busy[key]} is under way with the same account or wallet")

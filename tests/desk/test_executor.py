@@ -16,7 +16,7 @@ from desk.limits import Limits
 from engine.rescue import Facility, Means, Plan
 from providers.errors import RateLimited, Refused, Unauthorised, Unreachable
 from providers.rescue_ports import Fate, Simulation
-from tests.doubles_rescue import Chain, CountingBox, executor_on, expensive, plan_for
+from tests.doubles_rescue import WALLET, Chain, CountingBox, executor_on, expensive, plan_for
 
 D = Decimal
 SUPPLY = frozenset({Means.SUPPLY})
@@ -295,12 +295,15 @@ def test_a_second_key_press_on_the_same_account_or_wallet_is_refused(tmp_path: P
     assert bench.chain.sent == ["tx-main-7", "tx-main-8"]
 
 
-def test_two_signers_of_one_key_are_one_wallet(tmp_path: Path) -> None:
-    """They share a nonce: two rescues at once would overtake one another."""
+@pytest.mark.parametrize("whose", [WALLET, "key ..9Lmn"])
+def test_two_signers_of_one_key_are_one_wallet(tmp_path: Path, whose: str) -> None:
+    """They share a nonce, or a venue's login and its funds: two rescues at once would overtake one another."""
     chain = Chain("main", "second")
     journal = Journal(tmp_path / "journal.sqlite3", clock=chain.clock)
     names = dict.fromkeys(chain.accounts, chain)
     boxes = {"main": CountingBox("keystore"), "second": CountingBox("env:THE_SAME_KEY")}
+    for box in boxes.values():
+        box.whose = whose
     executor = Executor(journal, names, names, boxes, names, Limits(), clock=chain.clock)
 
     async def run() -> str:
