@@ -47,6 +47,7 @@ from providers.hyperliquid_signing import signature_json
 from providers.hyperliquid_wire import VENUE, AccountMode, dex_of
 from providers.ports import AccountOptions
 from providers.rescue_ports import Fate, Found, Signed, Signer, Simulation, Step
+from providers.venue_rescue import RELEASED
 
 _WEIGHT_PER_MINUTE = 1200
 _PERP = "perp balance"
@@ -132,8 +133,9 @@ class HyperliquidRescue:
             USDC, frozenset({Means.ADD_MARGIN}), token=USDC, decimals=UNITS, refused=refused, price=Decimal(1)
         )
         lots = await reads.size_decimals(account)
+        not_closed = right.nothing or (RELEASED if scope.coin else "")
         closes = [
-            Facility(coin, frozenset({Means.REDUCE}), token=coin, decimals=decimals, refused=right.nothing)
+            Facility(coin, frozenset({Means.REDUCE}), token=coin, decimals=decimals, refused=not_closed)
             for coin, decimals in lots.items()
         ]
         return Standing(

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from engine.accounts import Account, Position
+from engine.accounts import Account, MarginMode, Position
 from engine.plan_effect import health_now, with_means
 from engine.prices import OraclePrice
 from engine.rescue import Means, Option, Standing
@@ -26,6 +26,12 @@ from providers.rescue_ports import Fate, Found, KeySigner, Signed, Signer, Simul
 
 REDUCE_BOUND = Decimal("0.005")
 """How far from the mark a reduce-only order may be filled at worst, as a fraction; what is left over is cancelled."""
+RELEASED = (
+    "closing part of an isolated position may return its margin to the wallet and leave the liquidation where it is; "
+    "add margin instead"
+)
+"""Why an isolated position is not reduced for health. help.bybit.com says that it is so ("Adjust Margin on position",
+read 2026-11), the others leave it open: a plan must not promise health that the venue hands back as free margin."""
 _VALID_S = 60.0
 
 
@@ -163,7 +169,13 @@ class VenueRescue:
     async def standing(self, account: Account) -> Standing:
         """Return what could rescue the account now, and with which key; raises `ProviderError`."""
         found = await self._moves.standing(account)
-        return replace(found, signer="" if self._wallet is None else self._wallet.address)
+        facilities = found.facilities
+        if account.mode is MarginMode.ISOLATED:
+            facilities = tuple(
+                replace(each, refused=each.refused or RELEASED) if Means.REDUCE in each.means else each
+                for each in facilities
+            )
+        return replace(found, facilities=facilities, signer="" if self._wallet is None else self._wallet.address)
 
     async def prepare(self, account: Account, option: Option) -> Sequence[Step]:
         """Return the requests of `option`, unsigned; raises `ProviderError`."""

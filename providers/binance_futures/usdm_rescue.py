@@ -42,11 +42,6 @@ _STABLES = frozenset({"USDT", "USDC", "FDUSD", "BUSD", "USD1"})
 _TARIFF = Tariff(cost_usd=Decimal(0), time_to_land_s=Decimal(2))
 _CLOSING = Tariff(time_to_land_s=Decimal(1))
 _EARLY_MS = 1_000
-# Not documented either way; a plan must not promise health that the venue hands back as free margin.
-_RELEASED = (
-    "closing part of an isolated position may return its margin to the futures wallet and leave the liquidation "
-    "where it is; add margin instead"
-)
 
 
 def make(options: AccountOptions, wallet: KeySigner | None = None) -> VenueRescue:
@@ -102,7 +97,7 @@ class UsdmMoves:
         return Standing(
             account.name,
             time.time_ns(),
-            facilities=(margin, *await self._orders.facilities(account, no_futures or (_RELEASED if is_alone else ""))),
+            facilities=(margin, *await self._orders.facilities(account, no_futures)),
             funds=tuple(funds),
             tariffs={Means.ADD_MARGIN: _TARIFF, Means.REDUCE: _CLOSING},
             problems=tuple(filter(None, (stopped, no_spot if stopped and not is_alone else ""))),

@@ -35,7 +35,7 @@ from providers.okx_account.moves_wire import (
 )
 from providers.okx_account.signing import RESCUE_RIGHT, VENUE
 from providers.okx_account.source import contract_of
-from providers.okx_account.wire import Balance, Config, Held, parse_balance, parse_config, parse_positions
+from providers.okx_account.wire import Balance, Config, Held, Level, parse_balance, parse_config, parse_positions
 from providers.rescue_ports import Fate, Found, Step
 from providers.signed_reads import SignedReads
 from providers.venue_rescue import REDUCE_BOUND, chosen, decimals_of, fields_of, step_of, stepped
@@ -74,7 +74,7 @@ class OkxMoves:
         funding, no_funding = await self._funding(coins)
         is_isolated = account.mode is MarginMode.ISOLATED
         lacks = "" if "trade" in config.permissions else f'the key lacks "{RESCUE_RIGHT}": no rescue works without it'
-        facilities, funds = await self._reductions(account), []
+        facilities, funds = await self._reductions(account, _may_flip(config)), []
         for coin in coins:
             is_quote = coin == account.quote
             weights = [leg.liquidation_threshold for leg in account.collateral if leg.asset == coin]
@@ -202,6 +202,9 @@ class OkxMoves:
 
     async def _reduction(self, account: Account, option: Option) -> Step:
         held = await self._held(account, chosen(account, option))
+        may_flip = _may_flip(await self._config())
+        if may_flip:
+            raise Refused(VENUE, may_flip)
         contract = await self._contract(held.contract)
         mark, entry = held.mark_price, held.entry_price
         if mark is None or entry is None:
@@ -241,7 +244,7 @@ class OkxMoves:
             closes=(held.contract, "long" if is_long else "short"),
         )
 
-    async def _reductions(self, account: Account) -> list[Facility]:
+    async def _reductions(self, account: Account, refused: str) -> list[Facility]:
         found = []
         for position in account.positions:
             if not position.quantity or not position.tiers:
@@ -256,6 +259,7 @@ class OkxMoves:
                     frozenset({Means.REDUCE}),
                     token=position.asset,
                     decimals=decimals,
+                    refused=refused,
                     contract=position.contract,
                     side="long" if position.quantity > 0 else "short",
                 )
@@ -344,6 +348,17 @@ def _coins(account: Account) -> tuple[str, ...]:
     owed = [leg.asset for leg in account.debt]
     quote = () if account.quote == "USD" else (account.quote,)
     return tuple(dict.fromkeys((*quote, *held, *owed)))
+
+
+def _may_flip(config: Config) -> str:
+    """Return why an order could open what it should close, or "".
+
+    "Place order", `reduceOnly`: for net positions it is there in futures mode and multi-currency margin only. Where
+    positions have two sides, the side itself says that an order closes.
+    """
+    if config.level is not Level.PORTFOLIO or config.has_sides:
+        return ""
+    return "in portfolio margin the venue has no reduce-only orders for net positions: close it at the venue"
 
 
 def _only(account: Account) -> Position:

@@ -257,6 +257,16 @@ def test_an_order_that_the_venue_would_not_take_is_not_made(amount: str, words: 
     within(story())
 
 
+def test_closing_part_of_an_isolated_position_is_not_offered_as_health() -> None:
+    async def story() -> None:
+        async with venue_and_rescue() as (_, rescue, accounts):
+            standing = await rescue.standing(await account_of(accounts, "hl:ETH"))
+            (refused,) = [each.refused for each in standing.facilities if Means.REDUCE in each.means]
+            assert "add margin instead" in refused
+
+    within(story())
+
+
 def test_a_small_position_may_be_closed_whole() -> None:
     async def story() -> None:
         async with venue_and_rescue() as (venue, rescue, accounts):

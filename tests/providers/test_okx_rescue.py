@@ -245,6 +245,26 @@ async def test_the_side_of_a_hedge_that_is_named_is_the_one_that_is_closed() -> 
 
 
 @looped
+async def test_in_portfolio_margin_a_net_position_is_not_closed_by_an_order_that_could_turn_it() -> None:
+    venue = futures_mode()
+    venue.level, venue.totals = "4", {"mmr": "100", "adjEq": "6000", "mgnRatio": "60", "totalEq": "6000"}
+    async with desk(venue) as made:
+        account = await made.account("ok")
+        standing = await made.rescue.standing(account)
+        wanted = option(standing, Means.REDUCE, "BTC", "0.1")
+        assert wanted.facility is not None
+        assert "no reduce-only orders" in wanted.facility.refused
+        with pytest.raises(Refused, match="no reduce-only orders"):
+            await made.rescue.prepare(account, wanted)
+        venue.has_sides = True
+        venue.positions = [row(SWAP, "50", "58000", "60000", posSide="long")]
+        account = await made.account("ok")
+        standing = await made.rescue.standing(account)
+        (step,) = await made.rescue.prepare(account, option(standing, Means.REDUCE, "BTC", "0.1"))
+        assert step.payload["action"] == "reduce-order"
+
+
+@looped
 async def test_an_inverse_position_is_closed_in_contracts_of_its_face() -> None:
     venue = futures_mode()
     venue.positions = [row("BTC-USD-SWAP", "-300", "60000", "60000", ccy="BTC")]
@@ -287,6 +307,8 @@ async def test_an_unknown_outcome_is_read_and_never_sent_twice(is_carried_out: b
         (200, {"code": "50004", "msg": "API endpoint request timeout"}, Unreachable, "50004"),
         (503, {"code": "50001", "msg": "Service temporarily unavailable"}, Unreachable, "50001"),
         (429, {"code": "50011", "msg": "Rate limit reached"}, Refused, "too many requests"),
+        (200, {"code": "58124", "msg": "Your transfer is being processed"}, Unreachable, "58124"),
+        (502, {"code": "51000", "msg": "no word of what became of it"}, Unreachable, "51000"),
     ],
 )
 @looped

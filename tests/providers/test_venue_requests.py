@@ -91,3 +91,12 @@ async def test_a_step_that_waited_for_the_one_before_it_is_not_called_rejected_t
     assert (await rescue.find(signed.reference, None, "a")).fate is Fate.PENDING
     clock.now_ns += round((GRACE_S + 1) * 1e9)
     assert (await rescue.find(signed.reference, None, "a")).fate is Fate.REJECTED
+
+
+@looped
+async def test_closing_part_of_an_isolated_position_is_not_offered_as_health() -> None:
+    rescue, _ = desk(Clock())
+    (shared,) = (await rescue.standing(account())).facilities
+    (alone,) = (await rescue.standing(account(MarginMode.ISOLATED))).facilities
+    assert shared.refused == ""
+    assert "add margin instead" in alone.refused
