@@ -103,8 +103,8 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             return error
         if code == 0:
             return None
-        error = meaning(place, -1 if code is None else code, reply.ret_msg, whose)
-        return Unreachable(VENUE, error.detail) if status >= 500 else error
+        meant = meaning(place, -1 if code is None else code, reply.ret_msg, whose)
+        return Unreachable(VENUE, meant.detail) if status >= 500 else meant
 
     return judge
 

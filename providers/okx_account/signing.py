@@ -113,8 +113,8 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             code, said = _row_fault(reply)
         if code == "0":
             return None
-        error = meaning(place, code, said, whose)
-        return Unreachable(VENUE, error.detail) if status >= 500 else error
+        meant = meaning(place, code, said, whose)
+        return Unreachable(VENUE, meant.detail) if status >= 500 else meant
 
     return judge
 
