@@ -6,6 +6,7 @@ debt. Formulas: `engine.threat`; theoretical premiums: `engine.black_scholes`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Context, Decimal
 from statistics import NormalDist
 
@@ -71,7 +72,9 @@ def hedges(
         assumed=(*assumed, *_assumed(account, assessment, threat, protected, prices)),
         doubts=_doubts(threat, listed, now_ns),
     )
-    return ways(made, later, wish, now_ns, None if chain is None else listed)
+    found = ways(made, later, wish, now_ns, None if chain is None else listed)
+    alone = "" if made.missing else _only_alone(account, assessment, threat, protected, prices)
+    return replace(found, because=found.because + alone) if alone else found
 
 
 def default_move(volatility: Decimal, horizon_s: int, *, falls: bool) -> Decimal:
@@ -139,12 +142,7 @@ def _assumed(
     found = [
         f"{each} moves with {threat.underlying} in proportion" for each in threat.moving if each != threat.underlying
     ]
-    stable = {asset for asset, entry in prices.items() if entry.stable}
-    weights = {
-        each.asset: each.weight * threat.known[each.asset]
-        for each in threat.solvency.exposures
-        if each.asset not in stable and each.weight * threat.known[each.asset] != 0
-    }
+    weights = _weights(account, threat, prices)
     resting = sorted(weights.keys() - set(threat.moving))
     if resting:
         total = sum(map(abs, weights.values()), ZERO)
@@ -172,6 +170,28 @@ def _assumed(
     if account.mode is MarginMode.PORTFOLIO or account.estimated:
         found.append(f"the account's own line is an estimate: {account.estimated or 'portfolio margin'}")
     return tuple(found)
+
+
+def _weights(account: Account, threat: Threat, prices: Mapping[str, AssetPrice]) -> dict[str, Decimal]:
+    """Return by asset that is not stable what a move of it by its whole price would change, in quote currency."""
+    is_loan = account.kind is Kind.LOAN
+    found = {
+        each.asset: (each.weight - each.owed if is_loan else each.weight) * threat.known[each.asset]
+        for each in threat.solvency.exposures
+        if each.asset not in prices or not prices[each.asset].stable
+    }
+    return {asset: weight for asset, weight in found.items() if weight}
+
+
+def _only_alone(
+    account: Account, assessment: Assessment, threat: Threat, protected: Decimal, prices: Mapping[str, AssetPrice]
+) -> str:
+    """Return the warning that a joint move liquidates before `protected`, which a move of one asset does not."""
+    shock, move = assessment.uniform_shock, protected / threat.price - ONE
+    resting = sorted(_weights(account, threat, prices).keys() - set(threat.moving))
+    if not (resting and shock and shock * move > 0 and abs(shock) < abs(move)):
+        return ""
+    return f", but only while {', '.join(resting)} stays where it is{_together(assessment)}: repay or add for that"
 
 
 def _together(assessment: Assessment) -> str:

@@ -120,10 +120,10 @@ def _repay(
     amount = least(threat, protected, lambda tokens: repaid(account, asset, tokens), owed)
     if amount is None:
         because = f"repaying all {asset} does not bring it to {figure(protected)}; other debts or lines remain"
-        return Hedge(Means.REPAY, asset, asset, None, because=because)
+        return Hedge(Means.REPAY.value, asset, asset, None, because=because)
     value = amount * threat.known[asset]
     return Hedge(
-        Means.REPAY,
+        Means.REPAY.value,
         asset,
         asset,
         amount,
@@ -140,7 +140,7 @@ def _supply(threat: Threat, protected: Decimal, account: Account, leg: Collatera
     amount = least(threat, protected, lambda tokens: supplied(account, lever, tokens), None)
     if amount is None:
         because = f"no amount of {asset} brings it to {figure(protected)}"
-        return Hedge(Means.SUPPLY, asset, asset, None, because=because)
+        return Hedge(Means.SUPPLY.value, asset, asset, None, because=because)
     value = amount * threat.known[asset]
     falls = f"{asset} loses with the move: more of it is lost the further it goes"
     cannot = [falls] if asset in threat.moving else []
@@ -150,7 +150,7 @@ def _supply(threat: Threat, protected: Decimal, account: Account, leg: Collatera
         beyond(threat, protected),
     ]
     return Hedge(
-        Means.SUPPLY,
+        Means.SUPPLY.value,
         asset,
         asset,
         amount,
@@ -164,7 +164,7 @@ def _supply(threat: Threat, protected: Decimal, account: Account, leg: Collatera
 def _pay_in(threat: Threat, protected: Decimal, account: Account, means: Means) -> Hedge:
     amount = least(threat, protected, lambda money: replace(account, balance=account.balance + money), None)
     return Hedge(
-        means,
+        means.value,
         account.quote,
         account.quote,
         amount,
@@ -181,9 +181,9 @@ def _reduce(threat: Threat, protected: Decimal, account: Account, held: Position
     name = held.contract or held.asset
     if amount is None:
         because = f"closing all of {name} does not bring it to {figure(protected)}"
-        return Hedge(Means.REDUCE, name, held.asset, None, because=because)
+        return Hedge(Means.REDUCE.value, name, held.asset, None, because=because)
     return Hedge(
-        Means.REDUCE,
+        Means.REDUCE.value,
         name,
         held.asset,
         amount,

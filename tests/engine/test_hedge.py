@@ -219,6 +219,22 @@ def test_an_account_that_stands_at_the_floor_needs_nothing() -> None:
     assert found.because == "stands at 2,700 without a hedge; its line is at 2,409.7"
 
 
+def test_standing_alone_is_not_called_standing_when_a_joint_fall_liquidates() -> None:
+    two = (Collateral("ETH", D(100), D("0.8")), Collateral("BTC", D(5), D("0.8")))
+    account = replace(LOAN, collateral=two, debt=(Debt("USDC", D(380000)),))
+    found = compared(account, "-0.35")
+    assert found.hedges == ()
+    assert found.because.startswith("stands at 39,000 without a hedge; its line is at 35,000, but only while ETH stays")
+    assert found.because.endswith("; all together liquidate it at -20.8 %: repay or add for that")
+    assert "but only" not in compared(account, "-0.2").because
+
+
+def test_a_volatile_debt_at_rest_is_said() -> None:
+    owed = (Debt("USDC", D(1900000)), Debt("BTC", D(1)))
+    found = compared(replace(LOAN, debt=owed))
+    assert any(line.startswith("BTC stays where it is") for line in found.assumed)
+
+
 def test_without_a_floor_it_protects_to_the_move_of_the_volatility() -> None:
     move = default_move(D("0.65"), 30 * DAY, falls=True)
     assert round(move, 4) == D("-0.3812")
