@@ -271,5 +271,7 @@ def hedge(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (forecast, requirement, stress, size, hedge, calibrate):
+    from marginline.science_cascade import cascade  # it takes the options above from here
+
+    for command in (forecast, requirement, stress, size, hedge, cascade, calibrate):
         app.command()(command)

@@ -1,0 +1,204 @@
+"""What a cascade starts from, as the command line says it: book, prices, what absorbs sales, and the account."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.accounts import Account, Kind
+from engine.prices import AssetPrice
+from engine.record import record
+from engine.shocks import FOLLOWS, parse_fraction
+from engine.solvency import trigger_prices
+from marginline.commands.ground import Ground, Held, config_or_default, held
+from providers.errors import ConfigError, Unreachable
+
+if TYPE_CHECKING:
+    from engine.simulation.cascade_book import LoanBook
+    from engine.simulation.cascade_impact import Levels
+
+PRIOR = "prior"
+MAX_BYTES = 256 * 1024 * 1024
+_USUAL_BONUS = Decimal("0.05")
+
+
+@record
+class Mine:
+    """The user's account as a loan of one collateral; `notes` say what was taken for granted."""
+
+    name: str
+    units: float
+    debt: float
+    threshold: float
+    bonus: float
+    notes: tuple[str, ...] = ()
+
+
+def text_of(path: str) -> str:
+    """Return the text of a file; raises `ConfigError`."""
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ConfigError(f"{path}: is larger than {MAX_BYTES // 1024 // 1024} MiB")
+        return raw.decode()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+
+
+def by_asset(words: Sequence[str], assets: Sequence[str], flag: str) -> dict[str, float]:
+    """Return positive figures by asset of words like "ETH=3000", or "3000" for all; raises `ConfigError`."""
+    found: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.rpartition("=")
+        try:
+            value = Decimal(text.replace("_", ""))
+        except ArithmeticError:
+            value = Decimal("NaN")
+        if not (value.is_finite() and 0 < value < Decimal("1e18")):
+            raise ConfigError(f"{flag} {word[:40]!r}: write a positive number, or ASSET=NUMBER")
+        if equals and name not in assets:
+            raise ConfigError(f"{flag} {word[:40]!r}: the book's collaterals are {', '.join(assets)}")
+        found |= {name: float(value)} if equals else dict.fromkeys(assets, float(value))
+    return found
+
+
+def shocks_of(words: Sequence[str], assets: Sequence[str]) -> list[dict[str, float]]:
+    """Return falls by asset: "-15%" moves all, "ETH=-15%,BTC=-10%" those named; raises `ConfigError`."""
+    found = []
+    for word in words:
+        moves = dict.fromkeys(assets, 0.0)
+        for part in word.split(","):
+            name, equals, text = part.strip().rpartition("=")
+            if equals and name not in assets:
+                raise ConfigError(f"--shock {word[:40]!r}: the book's collaterals are {', '.join(assets)}")
+            try:
+                fraction = float(parse_fraction(text, word))
+            except ValueError as error:
+                raise ConfigError(f"--shock: {error}") from error
+            if not -0.99 <= fraction <= 0:
+                raise ConfigError(f"--shock {word[:40]!r}: write a fall of at most 99 %, as in -15%")
+            moves |= {name: fraction} if equals else dict.fromkeys(assets, fraction)
+        found.append(moves)
+    return found
+
+
+def document_of(ground: Ground, wanted: str | None, names: Sequence[str]) -> Held | None:
+    """Return the accounts when a document is named, or an account that is no loan of the book; raises `AppError`."""
+    is_elsewhere = wanted is not None and wanted not in names
+    return held(ground) if ground.portfolio is not None or is_elsewhere else None
+
+
+def price_in(found: Held | None, asset: str) -> AssetPrice | None:
+    """Return what a document knows of an asset's price."""
+    return None if found is None else found.portfolio.prices.get(asset)
+
+
+def depth_of(word: str, ground: Ground) -> "Levels":
+    """Return the order book of "ACCOUNT:CONTRACT", read from the account's venue; raises `AppError`."""
+    from engine.simulation.cascade_book import BookError
+    from engine.simulation.cascade_impact import levels_of_depth
+    from marginline.compose import account_options
+    from marginline.registry import account_module
+
+    name, colon, contract = word.partition(":")
+    config = config_or_default(ground.config)
+    chosen = next((each for each in config.accounts if each.name == name), None)
+    if chosen is None or not colon or not contract:
+        raise ConfigError(f"--depth-of {word[:40]!r}: write ACCOUNT:CONTRACT, of an account in the config")
+    module = account_module(chosen.provider)
+    if not hasattr(module, "depth_source"):
+        raise ConfigError(f"--depth-of: {chosen.provider} has no order book")
+
+    async def read() -> "Levels":
+        source = module.depth_source(account_options(chosen))
+        try:
+            async with asyncio.timeout(ground.timeout_s):
+                return levels_of_depth(await source.depth(contract))
+        finally:
+            if hasattr(source, "aclose"):
+                await source.aclose()
+
+    try:
+        return asyncio.run(read())
+    except BookError as error:
+        raise ConfigError(f"--depth-of: {error}") from error
+    except TimeoutError as error:
+        raise Unreachable(chosen.provider, f"no order book within {ground.timeout_s:g} s") from error
+
+
+def mine(found: Held, wanted: str, asset: str) -> Mine:
+    """Return a loan account as one of `asset` alone; raises `ConfigError` for what no fall of it liquidates.
+
+    Tokens that follow the asset count at what they are worth in it. Other collateral and its threshold stay where they
+    are and are taken off the debt.
+    """
+    account = next((one for one in found.portfolio.accounts if one.name == wanted), None)
+    if account is None:
+        names = ", ".join(one.name for one in found.portfolio.accounts) or "none"
+        raise ConfigError(f"--account: no account or loan of the book is called {wanted[:40]!r}; accounts: {names}")
+    if account.kind is not Kind.LOAN:
+        raise ConfigError(f"--account: {wanted} is no loan; a cascade is of a lending market")
+    prices, _ = trigger_prices(account, found.portfolio.prices)
+    return _as_one(account, prices, asset)
+
+
+def _as_one(account: Account, prices: Mapping[str, Decimal], asset: str) -> Mine:
+    notes: list[str] = []
+    value = cover = bonus = Decimal(0)
+    owed = Decimal(0)
+    for leg in account.collateral:
+        price = _price(prices, leg.asset, account.name)
+        if FOLLOWS.get(leg.asset, leg.asset) == FOLLOWS.get(asset, asset):
+            worth = leg.amount * price
+            value += worth
+            cover += worth * leg.liquidation_threshold
+            if leg.liquidation_bonus is None:
+                notes.append(f"{account.name}: liquidation bonus of {leg.asset} unknown, {_USUAL_BONUS} taken")
+            bonus += worth * (_USUAL_BONUS if leg.liquidation_bonus is None else leg.liquidation_bonus)
+        elif leg.amount and leg.liquidation_threshold:
+            owed -= leg.amount * price * leg.liquidation_threshold
+            notes.append(f"{account.name}: {leg.asset} does not move and is taken off the debt")
+    for debt in account.debt:
+        if debt.amount and FOLLOWS.get(debt.asset, debt.asset) == FOLLOWS.get(asset, asset):
+            raise ConfigError(f"--account: {account.name} owes {debt.asset}, which falls with its collateral")
+        owed += debt.amount * _price(prices, debt.asset, account.name)
+    if not (value > 0 and cover > 0 and owed > 0):
+        raise ConfigError(f"--account: no fall of {asset} liquidates {account.name}")
+    units = value / _price(prices, asset, account.name)
+    return Mine(
+        account.name, float(units), float(owed), float(cover / value), float(bonus / value), tuple(dict.fromkeys(notes))
+    )
+
+
+def _price(prices: Mapping[str, Decimal], asset: str, name: str) -> Decimal:
+    found = prices.get(asset)
+    if found is None:
+        raise ConfigError(f"--account: {name}: the price of {asset} is unknown")
+    return found
+
+
+def loans_of(
+    source: str,
+    *,
+    borrowers: int,
+    debt: float,
+    price: float | None,
+    seed: int,
+    threshold: float | None,
+    bonus: float | None,
+) -> "LoanBook":
+    """Return the book that `source` names, a file or the word `prior`; raises `ConfigError`."""
+    from engine.simulation.cascade_book import BookError, parse_book, prior
+
+    try:
+        if source != PRIOR:
+            return parse_book(text_of(source), threshold=threshold, bonus=bonus, source=source)
+        if price is None:
+            raise ConfigError("a prior needs a price: write --price 3000, or name a depth")
+        return prior(borrowers, debt, price, seed=seed)
+    except BookError as error:
+        raise ConfigError(str(error)) from error
