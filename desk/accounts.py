@@ -18,7 +18,7 @@ from desk.judgement import (
     with_marks,
 )
 from desk.market import MarketBook
-from desk.roster import Band, LiveAccounts, Memo, bands_of, markets_of
+from desk.roster import Band, LiveAccounts, Memo, at_next_oracle, bands_of, markets_of
 from desk.settings import DeskSettings
 from desk.snapshot import AccountState
 from engine.accounts import Account, Kind
@@ -195,13 +195,13 @@ class AccountBook:
         state = self._states[name]
         if state.account.kind is not Kind.LOAN or state.is_stale:
             return
-        assessment = self._memo.complete(state, self._market.market).assessment
-        upcoming = assessment.at_next_oracle
+        upcoming = at_next_oracle(state.account, self._market.market)
         if upcoming is None or not upcoming.updates:
             self._prints_due.discard(name)
             self._alerts.observe(key_of(AlertRule.ORACLE_DUE, name), None, now_ns)
             return
         self._prints_due.add(name)
+        assessment = replace(state.assessment, at_next_oracle=upcoming)
         after = severity_after_print(assessment, self._settings.ladder_of(state.account, state.source))
         self._alerts.observe(key_of(AlertRule.ORACLE_DUE, name), oracle_condition(assessment, after), now_ns)
 

@@ -11,7 +11,8 @@ LIMIT = 200
 class AlertBook:
     """Runs `engine.alerts.advance` for each key that is observed, keeps the last `LIMIT` alerts, counts rings.
 
-    Once observed, a condition holds until it is observed again: `tick` lets time pass over it.
+    Once observed, a condition holds until it is observed again: `tick` lets time pass over it. Beyond the limit the
+    alerts that were resolved first are forgotten, and none that is live.
     """
 
     def __init__(self, policy: AlertPolicy) -> None:
@@ -19,6 +20,7 @@ class AlertBook:
         self._alerts: dict[str, Alert] = {}
         self._conditions: dict[str, Condition] = {}
         self._pending: set[str] = set()
+        self._resolved: dict[str, None] = {}
         self._to_send: dict[str, Alert] = {}
         self._listed: tuple[Alert, ...] | None = ()
         self.bell = 0
@@ -99,13 +101,13 @@ class AlertBook:
         self._listed = None
         waits = alert.is_live and (alert.clear_since_ns is not None or alert.held_back)
         (self._pending.add if waits else self._pending.discard)(key)
-        if len(self._alerts) > LIMIT:
-            self._forget_oldest_resolved()
-
-    def _forget_oldest_resolved(self) -> None:
-        resolved = [key for key, alert in self._alerts.items() if not alert.is_live]
-        if resolved:
-            del self._alerts[min(resolved, key=lambda key: _changed_at(self._alerts[key]))]
+        if alert.is_live:
+            self._resolved.pop(key, None)
+        else:
+            self._resolved.setdefault(key)
+        if len(self._alerts) > LIMIT and self._resolved:
+            oldest = next(iter(self._resolved))
+            del self._resolved[oldest], self._alerts[oldest]
 
 
 def _changed_at(alert: Alert) -> int:

@@ -13,7 +13,8 @@ from operator import is_
 from desk.snapshot import AccountState
 from engine.accounts import Account
 from engine.assess import market_side, with_market
-from engine.assessment import Assessment
+from engine.assessment import Assessment, NextOracleHealth
+from engine.market import next_oracle
 from engine.prices import AssetPrice, Consensus, OracleLeg, OraclePrice
 from engine.record import record
 
@@ -103,6 +104,14 @@ def bands_of(oracles: Mapping[str, OraclePrice]) -> dict[str, Band]:
             low, high = bands.get(leg.asset, (leg.price - reach, leg.price + reach))
             bands[leg.asset] = max(low, leg.price - reach), min(high, leg.price + reach)
     return bands
+
+
+def at_next_oracle(account: Account, market: Market) -> NextOracleHealth | None:
+    """Return the health after the next oracle print, as `at_market` tells it, at a part of its cost."""
+    try:
+        return next_oracle(account, market.prices, market.agreed)
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def at_market(account: Account, judged: Assessment, market: Market) -> Assessment:

@@ -47,6 +47,20 @@ def market_side(
     return MarketSide(at_market, _at_next_oracle(account, solvency, triggers, prices, consensus_of, missing), missing)
 
 
+def next_oracle(
+    account: Account, prices: Mapping[str, AssetPrice], consensus_of: Mapping[str, Consensus]
+) -> NextOracleHealth | None:
+    """Return `at_next_oracle` alone, as `market_side` tells it of a loan; `None` for want of input."""
+    if gap(account):
+        return None
+    known, lacking = trigger_prices(account, prices)
+    solvency = solvency_of(account, known)
+    if any(each.asset in lacking for each in solvency.exposures):
+        return None
+    triggers = {each.asset: known[each.asset] for each in solvency.exposures}
+    return _at_next_oracle(account, solvency, triggers, prices, consensus_of, {})
+
+
 def _at_market(
     account: Account,
     solvency: Solvency,

@@ -105,3 +105,26 @@ def test_an_unknown_key_can_not_be_acknowledged() -> None:
     alerts = book()
     assert alerts.acknowledge("severity:nobody", 0) is None
     assert alerts.listed == ()
+
+
+def test_an_alert_that_fires_again_is_not_among_those_to_be_forgotten() -> None:
+    alerts = book()
+    for number in range(LIMIT):
+        see(alerts, f"a{number}", Severity.WARN, number)
+    for second, name in ((LIMIT, "a0"), (LIMIT + 1, "a1")):
+        see(alerts, name, None, second)
+    see(alerts, "a0", Severity.DANGER, LIMIT + 2)
+    see(alerts, "new", Severity.WARN, LIMIT + 3)
+    kept = {alert.subject for alert in alerts.listed}
+    assert {"a0", "new"} <= kept
+    assert "a1" not in kept
+
+
+def test_live_alerts_beyond_the_limit_are_all_kept() -> None:
+    alerts = book()
+    for number in range(LIMIT + 50):
+        see(alerts, f"a{number}", Severity.WARN, number)
+    assert len(alerts.firing()) == LIMIT + 50
+    for number in range(LIMIT + 50):
+        see(alerts, f"a{number}", None, LIMIT + 50 + number)
+    assert [alert.subject for alert in alerts.listed] == [f"a{number}" for number in range(LIMIT + 49, 49, -1)]

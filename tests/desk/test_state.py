@@ -1,5 +1,6 @@
 """Events in, snapshots out: judged, aged, alarmed; no loop, no I/O, and time only as an argument."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
@@ -516,16 +517,19 @@ def test_a_tick_computes_only_accounts_that_hold_its_asset(count: int, monkeypat
     for name in names:
         assert snapshot.accounts[name]
     touched: list[str] = []
-    real = desk.roster.market_side
 
-    def counting(account: Account, prices: object, agreed: object) -> object:
-        touched.append(account.name)
-        return real(account, prices, agreed)  # type: ignore[arg-type]
+    def counted(real: Callable[..., object]) -> Callable[..., object]:
+        def counting(account: Account, *prices: object) -> object:
+            touched.append(account.name)
+            return real(account, *prices)
+
+        return counting
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a tick must not judge the trigger side")
 
-    monkeypatch.setattr(desk.roster, "market_side", counting)
+    for computed in ("market_side", "next_oracle"):
+        monkeypatch.setattr(desk.roster, computed, counted(getattr(desk.roster, computed)))
     monkeypatch.setattr(desk.accounts, "judged", never)
     snapshot = bench.quote("ETH", "2499")
     assert touched == []

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from engine.accounts import Account, Collateral, Debt, Kind, Position, VenueReport
 from engine.assess import assess, market_side, trigger_side, with_market
 from engine.assessment import Direction, Due, LiquidationPoint, Method, Severity
+from engine.market import next_oracle
 from engine.prices import AssetPrice, OraclePrice
 from engine.severity import Ladder, rank
 from tests.engine.portfolios import NOW, SECOND, agreed, amounts, d, flat, loan, loans, oracle, perp, price, quote
@@ -344,3 +345,10 @@ def test_a_debt_without_a_price_leaves_the_collateral_known() -> None:
     assessment = assess(LOAN, {"ETH": ETH}, NOW)
     assert (assessment.collateral_value, assessment.debt_value) == (25_000, None)
     assert assessment.missing["debt_value"] == "no price of USDC"
+
+
+@pytest.mark.parametrize("eth", ["2500", "2487.5", "2400", "2700", None])
+def test_the_next_print_alone_is_what_the_whole_market_side_tells(eth: str | None) -> None:
+    consensus = agreed({"ETH": eth}) if eth is not None else {}
+    assert next_oracle(LOAN, PRICES, consensus) == market_side(LOAN, PRICES, consensus).at_next_oracle
+    assert next_oracle(LOAN, {}, consensus) is None
