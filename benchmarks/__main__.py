@@ -19,7 +19,9 @@ Row = tuple[str, str, str, str]
 
 MODULES: dict[str, tuple[str, ...]] = {
     "start": ("1", "2", "3"),
-    "ticks": ("4", "5", "8"),
+    "decoding": ("4",),
+    "ticks": ("5",),
+    "alerting": ("8",),
     "paint": ("6", "7"),
     "remote": ("9", "12"),
     "idle": ("10",),
