@@ -3,7 +3,7 @@
     async with everywhere(folder) as all_of_them:
         await command("status", "--json", config=all_of_them.config)
 
-An account is called as its provider. The venues that push and take orders are those of the conformance suite.
+An account is called as its provider. The venues are those of the conformance suite, and one account by hand.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,7 +15,6 @@ from typing import Any
 from marginline.registry import account_module
 from providers.ports import ProviderInfo
 from tests.account_kit import NAME, Rescue, Venue, registered
-from tests.polled import ALPACA_KEY, ALPACA_SECRET, DYDX_ADDRESS, alpaca, dydx, ibkr
 
 MANUAL = (
     "[[account]]",
@@ -26,7 +25,6 @@ MANUAL = (
     "cash = -20000",
     'positions = [{asset = "SPY", quantity = 100, mark_price = 500, maintenance_rate = 0.25}]',
 )
-_POLLED = {"alpaca": (alpaca, {"key": ALPACA_KEY, "secret": ALPACA_SECRET}), "ibkr": (ibkr, {}), "dydx": (dydx, {})}
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Everywhere:
     def accounts(self) -> set[str]:
         """Return the names under which accounts with positions must be shown."""
         found = {own(venue, name) for venue in self.venues.values() for name in venue.holds}
-        return found | {"alpaca", "ibkr", "dydx", "dydx:ETH", "manual"}
+        return found | {"manual"}
 
     @property
     def rescues(self) -> list[tuple[Venue, Rescue]]:
@@ -85,10 +83,6 @@ async def everywhere(folder: Path, *more: str) -> AsyncIterator[Everywhere]:
         for provider, venue in venues.items():
             servers[provider] = await stack.enter_async_context(venue.serve())
             lines += _table(provider, servers[provider], venue.settings, hidden(provider, venue.secrets))
-        for provider, (serve, given) in _POLLED.items():
-            servers[provider] = await stack.enter_async_context(serve())
-            settings = {"address": DYDX_ADDRESS} if provider == "dydx" else {}
-            lines += _table(provider, servers[provider], settings, hidden(provider, given))
         lines += [*MANUAL, "[limits]", "max_topup_usd = 1000000", "max_per_day_usd = 1000000"]
         config = folder / "config.toml"
         config.write_text("\n".join([*lines, *(more or ("[prices]", "venues = []"))]) + "\n")
