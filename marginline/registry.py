@@ -12,6 +12,7 @@ ACCOUNT_MODULES: Mapping[str, str] = {
     "binance-pm": "providers.binance_futures.pm",
     "binance-usdm": "providers.binance_futures.usdm",
     "bybit": "providers.bybit_account.source",
+    "ccxt": "providers.ccxt_venue.source",
     "deribit": "providers.deribit.source",
     "dydx": "providers.dydx",
     "hyperliquid": "providers.hyperliquid",
@@ -42,12 +43,20 @@ RESCUE_MODULES: Mapping[str, str] = {
     "spark": "providers.evm.rescue.writer",
 }
 SIMULATED_MODULE = "providers.simulated.market"
+OF_MANY = frozenset({"ccxt"})
+"""Providers that are written with the venue behind a colon."""
 DESCRIBED_IN_CONFIG = frozenset({"manual"})
+
+
+def family(provider: str) -> str:
+    """Return the registered name of a provider: "ccxt" of "ccxt:bitget", every other as it is."""
+    name, separator, exchange = provider.partition(":")
+    return name if separator and exchange and name in OF_MANY else provider
 
 
 def account_module(provider: str) -> ModuleType:
     """Return the module of an account provider: it has `INFO` and `source(options)`."""
-    return import_module(ACCOUNT_MODULES[provider])
+    return import_module(ACCOUNT_MODULES[family(provider)])
 
 
 def feed_module(venue: str) -> ModuleType:
@@ -70,16 +79,16 @@ class SettingsByProvider(Mapping[str, frozenset[str]]):
     """The config keys that each account provider takes; looks into a module only when asked for its keys."""
 
     def __getitem__(self, provider: str) -> frozenset[str]:
-        if provider not in ACCOUNT_MODULES:
+        if provider not in self:
             raise KeyError(provider)
         info: ProviderInfo = account_module(provider).INFO
         return info.settings | info.required
 
     def __contains__(self, provider: object) -> bool:
-        return provider in ACCOUNT_MODULES
+        return isinstance(provider, str) and provider not in OF_MANY and family(provider) in ACCOUNT_MODULES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(ACCOUNT_MODULES)
+        return (f"{name}:<id>" if name in OF_MANY else name for name in ACCOUNT_MODULES)
 
     def __len__(self) -> int:
         return len(ACCOUNT_MODULES)

@@ -21,6 +21,9 @@ HEAVY = (
     "msgspec",
     "rbcl",
     "nacl",
+    "ccxt",
+    "aiohttp",
+    "requests",
 )
 
 _RUN = """
@@ -105,6 +108,15 @@ def test_numpy_is_left_to_commands_that_estimate(arguments: list[str]) -> None:
     assert "marginline.cli" in imported
     assert "numpy" not in packages(imported)
     assert not {name for name in imported if name.startswith("engine.simulation")}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status", "--help"], ["status", "--config", "/no/file"], ["providers", "--json"], ["plan", "--help"]]
+)
+def test_ccxt_is_left_to_accounts_that_are_read_through_it(arguments: list[str]) -> None:
+    imported = modules(_RUN.format(arguments=arguments))
+    assert "marginline.cli" in imported
+    assert not packages(imported) & {"ccxt", "aiohttp", "requests"}
 
 
 def test_the_first_frame_of_the_demo_estimates_nothing() -> None:
