@@ -27,6 +27,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "idle": ("10",),
     "stall": ("11",),
     "stress": ("13",),
+    "cascade": ("14",),
 }
 _UNITS = {"B": 1.0, "kB": 1e3, "B/s": 1.0, "kB/s": 1e3, "ms": 1.0, "s": 1e3, "x": 1.0, "%": 1.0, "": 1.0}
 _FIGURE = re.compile(r"^\s*([\d.,]+)\s*(kB/s|B/s|kB|B|ms|s|x|%)?")

@@ -17,7 +17,7 @@ from tests.marginline.command import MARGINLINE, marginline
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
 
 RUN = ("cascade", "prior", "--borrowers", "3000", "--debt", "2e9", "--price", "3000", "--pool", "200000")
-LONG = (*RUN, "--volatility", "1.2", "--paths", "640", "--throughput", "1e7", "--json")
+LONG = (*RUN, "--volatility", "1.2", "--paths", "384", "--throughput", "1e7", "--json")
 WAIT_S = 90
 
 
@@ -84,7 +84,7 @@ def test_a_cluster_gives_the_same_figures_and_outlives_a_worker_that_is_killed_i
             assert running.returncode == 0, err
         assert workers[1].poll() is None
     assert json.loads(answer.read_text())["dynamic"] == alone.json["dynamic"]
-    assert alone.json["dynamic"]["paths"] == 640
+    assert alone.json["dynamic"]["paths"] == 384
 
 
 def test_a_scheduler_that_is_not_there_is_exit_4(tmp_path: Path) -> None:
@@ -98,6 +98,13 @@ def test_a_scheduler_without_workers_is_exit_4(tmp_path: Path) -> None:
         done = marginline(*LONG, "--scheduler", address, home=tmp_path)
     assert done.code == 4
     assert "has no worker" in done.err
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ImportError('not here')")
+    done = marginline(*LONG, "--scheduler", "tcp://127.0.0.1:1", env={"PYTHONPATH": str(tmp_path)}, home=tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "pip install 'marginline[cluster]'" in done.err
 
 
 def test_an_address_that_is_none_is_exit_2(tmp_path: Path) -> None:
