@@ -12,7 +12,8 @@ from statistics import NormalDist
 
 from engine.accounts import Account, Kind, MarginMode
 from engine.assessment import Assessment
-from engine.hedge_case import SECOND_NS, Comparison, Protection, volatility_of, years
+from engine.hedge_case import SECOND_NS, Comparison, Part, Protection, years
+from engine.hedge_parts import parts_of, volatility_known, weights_of
 from engine.hedge_ways import ways
 from engine.hedge_words import figure, percent
 from engine.options import OptionQuote
@@ -20,20 +21,25 @@ from engine.plan_moves import grown
 from engine.prices import AssetPrice
 from engine.shocks import FOLLOWS
 from engine.solvency import ONE, ZERO, trigger_prices
-from engine.threat import NoHedge, Threat, threat_of
+from engine.threat import NoHedge, Threat, is_stable, threat_of
 
 CHANCE = Decimal("0.01")
 _WIDE = Context(prec=50)
 _FAR, _OLD_S = Decimal("0.02"), 600
 
 
-def underlying_of(assessment: Assessment, prices: Mapping[str, AssetPrice]) -> str | None:
-    """Return whose options hedge an account; `None` where no asset alone liquidates it, or only one that is stable."""
+def underlyings_of(
+    account: Account, assessment: Assessment, prices: Mapping[str, AssetPrice], *, together: bool = False
+) -> tuple[str, ...]:
+    """Return whose options hedge an account: of its nearest asset, or `together` of all that are not stable.
+
+    Empty where no asset alone liquidates it, or only one that is stable.
+    """
     nearest = assessment.nearest
-    if nearest is None:
-        return None
-    base = FOLLOWS.get(nearest, nearest)
-    return None if any(name in prices and prices[name].stable for name in (nearest, base)) else base
+    if nearest is None or is_stable(nearest, prices) or is_stable(FOLLOWS.get(nearest, nearest), prices):
+        return ()
+    others = sorted(asset for asset in account.assets if asset != account.quote and not is_stable(asset, prices))
+    return tuple(dict.fromkeys(FOLLOWS.get(each, each) for each in (nearest, *(others if together else ()))))
 
 
 def hedges(
@@ -48,17 +54,15 @@ def hedges(
 
     Raises `ValueError` where neither a move nor a volatility is known, or the move goes the wrong way.
     """
-    listed = [
-        each for each in chain or () if each.underlying.upper() == (underlying_of(assessment, prices) or "").upper()
-    ]
     later = grown(account, trigger_prices(account, prices)[0], wish.horizon_s)
+    spots = {each.underlying.upper(): each.underlying_price for each in chain or ()}
     try:
-        spots = {each.underlying: each.underlying_price for each in listed}
-        threat = threat_of(later, assessment, prices, spots)
+        threat = threat_of(later, assessment, prices, spots, together=wish.together)
+        volatility, said = volatility_known(threat, prices, wish, chain or (), now_ns)
+        protected, assumed = _protected(threat, wish, volatility, said)
+        parts = parts_of(later, threat, protected, prices, wish, now_ns, chain)
     except NoHedge as reason:
         return Comparison(account.name, wish.horizon_s, because=str(reason))
-    volatility, said = _volatility(threat, prices, wish, listed, now_ns)
-    protected, assumed = _protected(threat, wish, volatility, said)
     base, base_name = _base(account, assessment, threat)
     made = Comparison(
         account.name,
@@ -69,10 +73,10 @@ def hedges(
         volatility=volatility,
         base=base,
         base_name=base_name,
-        assumed=(*assumed, *_assumed(account, assessment, threat, protected, prices)),
-        doubts=_doubts(threat, listed, now_ns),
+        assumed=(*assumed, *_assumed(account, assessment, threat, protected, prices), *_basket(parts)),
+        doubts=tuple(doubt for part in parts for doubt in _doubts(part.threat, part.listed or (), now_ns)),
     )
-    found = ways(made, later, wish, now_ns, None if chain is None else listed)
+    found = ways(made, later, wish, now_ns, parts)
     alone = "" if made.missing else _only_alone(account, assessment, threat, protected, prices)
     return replace(found, because=found.because + alone) if alone else found
 
@@ -81,30 +85,6 @@ def default_move(volatility: Decimal, horizon_s: int, *, falls: bool) -> Decimal
     """Return the move that a lognormal price without drift touches within the horizon with a chance of `CHANCE`."""
     reach = Decimal(str(NormalDist().inv_cdf(1 - float(CHANCE) / 2))) * volatility * years(horizon_s).sqrt(_WIDE)
     return _WIDE.exp(-reach if falls else reach) - ONE
-
-
-def near_volatility(threat: Threat, listed: Sequence[OptionQuote], wish: Protection, now_ns: int) -> Decimal | None:
-    """Return what the option nearest to the money that outlasts the horizon implies; `None` where none tells it."""
-    ends_ns = now_ns + wish.horizon_s * SECOND_NS
-    usable = [each for each in listed if each.expires_ns >= ends_ns and (each.mark_volatility or each.mark)]
-    if not usable:
-        return None
-    nearest = min(usable, key=lambda each: (abs(each.strike - threat.price), each.expires_ns, each.name))
-    return nearest.mark_volatility or volatility_of(nearest, nearest.mark, now_ns)
-
-
-def _volatility(
-    threat: Threat, prices: Mapping[str, AssetPrice], wish: Protection, listed: Sequence[OptionQuote], now_ns: int
-) -> tuple[Decimal | None, str]:
-    """Return the volatility that is known of the underlying, and where it is from."""
-    if wish.volatility is not None:
-        return wish.volatility, "as asked"
-    for asset in (threat.underlying, *threat.moving):
-        entry = prices.get(asset)
-        if entry is not None and entry.volatility is not None and entry.volatility > 0:
-            return entry.volatility, f"volatility of {asset}"
-    implied = near_volatility(threat, listed, wish, now_ns)
-    return implied, "" if implied is None else "implied by the chain near the money"
 
 
 def _protected(
@@ -142,7 +122,7 @@ def _assumed(
     found = [
         f"{each} moves with {threat.underlying} in proportion" for each in threat.moving if each != threat.underlying
     ]
-    weights = _weights(account, threat, prices)
+    weights = weights_of(account, threat, prices)
     resting = sorted(weights.keys() - set(threat.moving))
     if resting:
         total = sum(map(abs, weights.values()), ZERO)
@@ -172,26 +152,23 @@ def _assumed(
     return tuple(found)
 
 
-def _weights(account: Account, threat: Threat, prices: Mapping[str, AssetPrice]) -> dict[str, Decimal]:
-    """Return by asset that is not stable what a move of it by its whole price would change, in quote currency."""
-    is_loan = account.kind is Kind.LOAN
-    found = {
-        each.asset: (each.weight - each.owed if is_loan else each.weight) * threat.known[each.asset]
-        for each in threat.solvency.exposures
-        if each.asset not in prices or not prices[each.asset].stable
-    }
-    return {asset: weight for asset, weight in found.items() if weight}
-
-
 def _only_alone(
     account: Account, assessment: Assessment, threat: Threat, protected: Decimal, prices: Mapping[str, AssetPrice]
 ) -> str:
     """Return the warning that a joint move liquidates before `protected`, which a move of one asset does not."""
     shock, move = assessment.uniform_shock, protected / threat.price - ONE
-    resting = sorted(_weights(account, threat, prices).keys() - set(threat.moving))
+    resting = sorted(weights_of(account, threat, prices).keys() - set(threat.moving))
     if not (resting and shock and shock * move > 0 and abs(shock) < abs(move)):
         return ""
     return f", but only while {', '.join(resting)} stays where it is{_together(assessment)}: repay or add for that"
+
+
+def _basket(parts: Sequence[Part]) -> tuple[str, ...]:
+    if len(parts) < 2:
+        return ()
+    shares = ", ".join(f"{part.threat.underlying} {percent(part.share)}" for part in parts)
+    right = parts[0].threat.right
+    return (f"the {right}s (and the perps) are one hedge: all of them are needed, pro rata ({shares})",)
 
 
 def _together(assessment: Assessment) -> str:

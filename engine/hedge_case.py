@@ -17,12 +17,28 @@ class Protection:
 
     `move` `None` takes the move that a lognormal price of the known volatility touches with a chance of `CHANCE`.
     `volatility` is annual and wins over what prices and chain say; `funding` is what a perp's long pays a year.
+    `together` protects from all assets that are not stable moving in proportion, with a hedge of each, pro rata.
     """
 
     horizon_s: int
     move: Decimal | None = None
     volatility: Decimal | None = None
     funding: Decimal | None = None
+    together: bool = False
+
+
+@record
+class Part:
+    """One underlying of a hedge: the move told in its price, how far it must hold, and which share of it it pays.
+
+    `listed` are its options, `None` for theoretical ones at `volatility`.
+    """
+
+    threat: Threat
+    protected: Decimal
+    share: Decimal = Decimal(1)
+    volatility: Decimal | None = None
+    listed: tuple[OptionQuote, ...] | None = None
 
 
 @record
@@ -33,6 +49,7 @@ class Hedge:
     `cost_per_year` is in quote currency, negative where it saves; `None` is unknown. `cannot` says what it does not do.
     Options: `premium` and where it is `premium_from` ("ask", "mark", "theory"), `volatility` implied by it,
     `full_quantity` what would protect against any fall. Perps: `margin` and `liquidation_price` of the perp itself.
+    `share` below 1 is part of a hedge that only all rows of its means together are.
     """
 
     means: str
@@ -50,6 +67,7 @@ class Hedge:
     premium_in_coin: Decimal | None = None
     volatility: Decimal | None = None
     full_quantity: Decimal | None = None
+    share: Decimal = Decimal(1)
     margin: Decimal | None = None
     liquidation_price: Decimal | None = None
 

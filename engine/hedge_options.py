@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from engine.accounts import Account
 from engine.black_scholes import option_price
-from engine.hedge_case import SECOND_NS, Comparison, Hedge, Protection, volatility_of, years
+from engine.hedge_case import SECOND_NS, Hedge, Part, Protection, volatility_of, years
 from engine.hedge_words import day, figure, line_of, option_cannot
 from engine.options import OptionQuote
 from engine.solvency import ONE, ZERO
@@ -19,37 +19,34 @@ _STEPS = (0, 1, 3, 7)
 _NICE = tuple(Decimal(digit).scaleb(power) for power in range(-8, 9) for digit in (1, 2, 5))
 
 
-def options(
-    made: Comparison,
-    threat: Threat,
-    protected: Decimal,
-    account: Account,
-    wish: Protection,
-    now_ns: int,
-    listed: Sequence[OptionQuote] | None,
-) -> list[Hedge]:
+def options(part: Part, account: Account, wish: Protection, now_ns: int) -> list[Hedge]:
     """Return the cheapest options that hold, those that somebody offers first; else one row that says why not."""
-    paid, chain = "", listed
-    if chain is None:
-        if made.volatility is None:
-            return [_no_option(threat, "no volatility is known for a theoretical premium; write --volatility 0.62")]
-        paid, chain = THEORY, theoretical(threat, protected, made.volatility, wish, now_ns)
-    fits, why = _fitting(threat, protected, wish, now_ns, chain)
+    threat, source = part.threat, ""
+    chain: Sequence[OptionQuote]
+    if part.listed is not None:
+        chain = part.listed
+    else:
+        if part.volatility is None:
+            because = (
+                f"no volatility of {threat.underlying} is known for a theoretical premium; write --volatility 0.62"
+            )
+            return [_no_option(part, because)]
+        source, chain = THEORY, theoretical(threat, part.protected, part.volatility, wish, now_ns)
+    fits, why = _fitting(threat, part.protected, wish, now_ns, chain)
     rows = []
     for option in fits:
         price = option.ask or option.mark
-        if price is None:
-            continue
-        source = paid or ("mark" if option.ask is None else "ask")
-        rows.append(_option(threat, protected, account, option, price, source, now_ns))
+        if price is not None:
+            paid = source or ("mark" if option.ask is None else "ask")
+            rows.append(_option(part, account, option, price, paid, now_ns))
     if not rows:
-        return [_no_option(threat, why or "nobody quotes an option that fits")]
+        return [_no_option(part, why or "nobody quotes an option that fits")]
     rows.sort(key=lambda row: (row.premium_from == "mark", row.premium, row.instrument))
-    return rows[:MOST_OPTIONS]
+    return rows[: MOST_OPTIONS if part.share == 1 else 1]
 
 
-def _no_option(threat: Threat, because: str) -> Hedge:
-    return Hedge(threat.right.value, "", threat.underlying, None, because=because)
+def _no_option(part: Part, because: str) -> Hedge:
+    return Hedge(part.threat.right.value, "", part.threat.underlying, None, because=because, share=part.share)
 
 
 def _fitting(
@@ -81,10 +78,10 @@ def _too_short(chain: Sequence[OptionQuote], threat: Threat, wish: Protection) -
     return f"no {threat.right} lasts the {wish.horizon_s / 86_400:g} days asked for{said}; write a shorter --horizon"
 
 
-def _option(
-    threat: Threat, protected: Decimal, account: Account, option: OptionQuote, price: Decimal, source: str, now_ns: int
-) -> Hedge:
-    quantity = lots(threat.quantity(option.strike, protected), option.lot)
+def _option(part: Part, account: Account, option: OptionQuote, price: Decimal, source: str, now_ns: int) -> Hedge:
+    threat, protected = part.threat, part.protected
+    quantity = lots(threat.quantity(option.strike, protected) * part.share, option.lot)
+    full = threat.quantity(option.strike, ZERO) * part.share if threat.falls else None
     premium = quantity * price
     volatility = volatility_of(option, price, now_ns)
     left = years((option.expires_ns - now_ns) // SECOND_NS)
@@ -102,7 +99,8 @@ def _option(
         premium_from=source,
         premium_in_coin=premium / option.underlying_price if option.is_inverse else None,
         volatility=volatility,
-        full_quantity=lots(threat.quantity(option.strike, ZERO), option.lot) if threat.falls else None,
+        full_quantity=None if full is None else lots(full, option.lot),
+        share=part.share,
     )
 
 

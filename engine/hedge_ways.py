@@ -5,13 +5,13 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 
 from engine.accounts import Account, Collateral, Kind, Position
-from engine.hedge_case import Comparison, Hedge, Protection
+from engine.hedge_case import Comparison, Hedge, Part, Protection
 from engine.hedge_options import DOLLARS, options
 from engine.hedge_words import beyond, figure, line_of, percent, perp_cannot
-from engine.options import OptionQuote
 from engine.plan_lever import Lever
 from engine.plan_moves import reduced, repaid, supplied
 from engine.rescue import Facility, Means
+from engine.shocks import FOLLOWS
 from engine.solvency import ZERO
 from engine.threat import Threat
 
@@ -20,14 +20,8 @@ MAINTENANCE = Decimal("0.01")
 _UNIT = Decimal("1e-8")
 
 
-def ways(
-    made: Comparison,
-    account: Account,
-    wish: Protection,
-    now_ns: int,
-    listed: Sequence[OptionQuote] | None,
-) -> Comparison:
-    """Return the comparison with its ways: options, cheapest first, then what needs no option."""
+def ways(made: Comparison, account: Account, wish: Protection, now_ns: int, parts: Sequence[Part]) -> Comparison:
+    """Return the comparison with its ways: options, cheapest first, a perp, then what the account itself can do."""
     threat, protected = made.threat, made.protected_to
     if threat is None or protected is None:
         return made
@@ -38,16 +32,24 @@ def ways(
         reason = f"the account is valued in {account.quote}, options and perps in dollars"
         return replace(made, because=reason)
     found = [
-        *options(made, threat, protected, account, wish, now_ns, listed),
-        _perp(threat, protected, account, wish),
+        *_whole([row for part in parts for row in options(part, account, wish, now_ns)]),
+        *(_perp(part, account, wish) for part in parts),
         *_own_means(threat, protected, account),
     ]
     return replace(made, hedges=tuple(found))
 
 
-def _perp(threat: Threat, protected: Decimal, account: Account, wish: Protection) -> Hedge:
+def _whole(rows: list[Hedge]) -> list[Hedge]:
+    """Return the rows of options, those of a basket that lacks one saying that they are no hedge without it."""
+    lacking = [row.asset for row in rows if row.quantity is None and row.share < 1]
+    warning = f"without an option on {', '.join(lacking)} it is no hedge: the others do not pay for that share"
+    return [replace(row, cannot=(warning, *row.cannot)) if lacking and row.cannot else row for row in rows]
+
+
+def _perp(part: Part, account: Account, wish: Protection) -> Hedge:
     """Return the perp whose gain from now on holds the account, with a margin that outlives the mirror move."""
-    quantity = threat.quantity(threat.price, protected)
+    threat, protected = part.threat, part.protected
+    quantity = threat.quantity(threat.price, protected) * part.share
     mirror = threat.price * threat.price / protected
     margin = quantity * (abs(mirror - threat.price) + MAINTENANCE * mirror)
     rate, said = _funding(threat, account, wish)
@@ -64,6 +66,7 @@ def _perp(threat: Threat, protected: Decimal, account: Account, wish: Protection
         protected_to=protected,
         cost_per_year=paid,
         cannot=perp_cannot(account, threat, protected, room),
+        share=part.share,
         margin=margin,
         liquidation_price=mirror,
     )
@@ -73,8 +76,8 @@ def _funding(threat: Threat, account: Account, wish: Protection) -> tuple[Decima
     """Return the annual rate that a long pays, and in words what is known of it."""
     if wish.funding is not None:
         return wish.funding, f"funding as asked, {percent(wish.funding)} a year paid by a long; it can turn"
-    for each in account.positions:
-        if each.asset in threat.moving and each.funding_rate is not None and account.kind is Kind.PERP:
+    for each in account.positions if account.kind is Kind.PERP else ():
+        if FOLLOWS.get(each.asset, each.asset) == threat.underlying and each.funding_rate is not None:
             return (
                 each.funding_rate,
                 f"funding of this account's venue, {percent(each.funding_rate)} a year; it can turn",

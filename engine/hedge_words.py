@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decima
 
 from engine.accounts import Account, Kind
 from engine.options import OptionQuote
+from engine.shocks import FOLLOWS
 from engine.threat import Threat
 
 _SIGNIFICANT = 5
@@ -51,7 +52,7 @@ def in_time(account: Account, threat: Threat, where: str) -> str:
 
 def basis(threat: Threat) -> list[str]:
     """Return that tokens which stand for the underlying can part from it."""
-    others = [asset for asset in threat.moving if asset != threat.underlying]
+    others = [asset for asset in threat.moving if FOLLOWS.get(asset) == threat.underlying]
     return [f"it pays on {threat.underlying}: {', '.join(others)} parting from it is not covered"] if others else []
 
 

@@ -53,6 +53,12 @@ class Threat:
         """Return whether a fall liquidates; else a rise."""
         return self.right is Right.PUT
 
+    def told_by(self, underlying: str, price: Decimal) -> "Threat":
+        """Return the same move told in the price of another underlying that goes with it in proportion."""
+        factor = price / self.price
+        kinks = tuple(kink * factor for kink in self.kinks)
+        return replace(self, underlying=underlying, price=price, line=self.line * factor, kinks=kinks)
+
     def prices_at(self, price: Decimal) -> dict[str, Decimal]:
         """Return the price of every asset when the underlying is at `price`."""
         factor = price / self.price
@@ -100,9 +106,12 @@ def threat_of(
     assessment: Assessment,
     prices: Mapping[str, AssetPrice],
     underlying_price: Mapping[str, Decimal] | None = None,
+    *,
+    together: bool = False,
 ) -> Threat:
     """Return the move that liquidates `account`: that of its nearest asset and of all that stand for the same.
 
+    `together` moves every asset that is not stable, in proportion.
     `underlying_price` tells the price of an underlying that neither the account nor `prices` has. Raises `NoHedge`.
     """
     known, lacking = trigger_prices(account, prices)
@@ -117,20 +126,25 @@ def threat_of(
     if nearest is None:
         raise NoHedge("no move of one asset alone liquidates it")
     base = FOLLOWS.get(nearest, nearest)
-    if any(name in prices and prices[name].stable for name in (nearest, base)):
+    if is_stable(nearest, prices) or is_stable(base, prices):
         raise NoHedge(f"only {nearest} leaving its peg liquidates it, and no option on that is read")
     solvency = solvency_of(account, known)
-    moving = tuple(each.asset for each in solvency.exposures if FOLLOWS.get(each.asset, each.asset) == base)
+    moving = tuple(
+        each.asset
+        for each in solvency.exposures
+        if (not is_stable(each.asset, prices) if together else FOLLOWS.get(each.asset, each.asset) == base)
+    )
     shock = uniform_shock(solvency, known, frozenset(moving))
     if shock is None:
+        both = f"{' and '.join(moving)} both go with {base}"
         raise NoHedge(
-            f"{' and '.join(moving)} both go with {base}: their ratio liquidates, and no option on {base} pays for it"
+            "no common move of its assets liquidates it"
+            if together
+            else f"{both}: their ratio liquidates, and no option on {base} pays for it"
         )
     if shock == 0:
         raise NoHedge("is liquidated by its own interest within the horizon, without any move; repay or add collateral")
-    price = known.get(base) or _price_of(base, nearest, account, prices, known) or (underlying_price or {}).get(base)
-    if price is None:
-        raise NoHedge(f"no price of {base}, which {nearest} stands for; add it to the prices, or give a chain")
+    price = underlying_price_of(nearest, account, prices, known, underlying_price or {})
     line = price * (ONE + shock)
     point = assessment.liquidation.get(nearest)
     if len(moving) == 1 and point is not None and point.price is not None:
@@ -140,18 +154,36 @@ def threat_of(
     return Threat(base, right, price, line, moving, solvency, known, _kinks(solvency, moving, known, price))
 
 
-def _price_of(
-    base: str, nearest: str, account: Account, prices: Mapping[str, AssetPrice], known: Mapping[str, Decimal]
-) -> Decimal | None:
-    """Return the price of `base` that is told beside the account: its own, a leg of the token's, or the token's."""
-    entry = prices.get(base)
-    if entry is not None and entry.oracle is not None:
-        return entry.oracle.price
-    oracle = oracle_of(account, nearest, prices)
-    for leg in () if oracle is None else oracle.legs:
-        if leg.asset == base:
-            return leg.price
-    return known[nearest] if nearest in _WRAPPED else None
+def underlying_price_of(
+    asset: str,
+    account: Account,
+    prices: Mapping[str, AssetPrice],
+    known: Mapping[str, Decimal],
+    told: Mapping[str, Decimal],
+) -> Decimal:
+    """Return the price of what `asset` stands for: the account's, the shared one, a leg of its oracle, else as `told`.
+
+    Raises `NoHedge` where nothing tells it.
+    """
+    base = FOLLOWS.get(asset, asset)
+    entry, oracle = prices.get(base), oracle_of(account, asset, prices)
+    legs = () if oracle is None else oracle.legs
+    found = [
+        known.get(base),
+        None if entry is None or entry.oracle is None else entry.oracle.price,
+        *(leg.price for leg in legs if leg.asset == base),
+        known[asset] if asset in _WRAPPED else None,
+        told.get(base),
+    ]
+    price = next((each for each in found if each is not None), None)
+    if price is None:
+        raise NoHedge(f"no price of {base}, which {asset} stands for; add it to the prices, or give a chain")
+    return price
+
+
+def is_stable(asset: str, prices: Mapping[str, AssetPrice]) -> bool:
+    """Return whether `asset` is taken as stable."""
+    return asset in prices and prices[asset].stable
 
 
 def _kinks(

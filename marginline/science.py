@@ -246,6 +246,7 @@ def hedge(
     save_chain: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what the venue listed.")] = None,
     volatility: Annotated[str | None, typer.Option(help="Annual volatility of the underlying: 0.62.")] = None,
     funding: Annotated[str | None, typer.Option(help="What a perp's long pays a year: 8%.")] = None,
+    together: Annotated[bool, typer.Option("--together", help="All assets move together: a hedge of each.")] = False,
     portfolio: PortfolioOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -265,7 +266,7 @@ def hedge(
     from marginline.commands.hedge import Wish
     from marginline.commands.hedge import hedge as command
 
-    wish = Wish(account, horizon, floor, volatility, funding, chain, save_chain)
+    wish = Wish(account, horizon, floor, volatility, funding, chain, save_chain, together)
     raise typer.Exit(command(Ground(portfolio, None, from_venue, None, config, timeout), wish, as_json=as_json))
 
 

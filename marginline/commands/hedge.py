@@ -10,7 +10,7 @@ from engine.accounts import Account
 from engine.answers import envelope
 from engine.assess import assess
 from engine.assessment import Assessment
-from engine.hedge import hedges, underlying_of
+from engine.hedge import hedges, underlyings_of
 from engine.hedge_case import Comparison, Hedge, Protection
 from engine.option_file import living, parse_options, render_options
 from engine.options import OptionQuote
@@ -22,7 +22,7 @@ from marginline.commands.ground import Ground, Held, config_or_default, held, sa
 from marginline.compose import build_chain
 from marginline.exits import Exit
 from marginline.output import put, put_json, put_table
-from providers.errors import ConfigError, Unreachable
+from providers.errors import ConfigError, Refused, Unreachable
 from providers.ports import OptionChain
 from tui import numbers
 from tui.hedge_table import cannot_lines, hedge_headings, hedge_rows
@@ -43,6 +43,7 @@ class Wish:
     funding: str | None = None
     chain: Path | None = None
     save_chain: Path | None = None
+    together: bool = False
 
 
 def hedge(ground: Ground, wish: Wish, *, as_json: bool) -> Exit:
@@ -54,13 +55,13 @@ def hedge(ground: Ground, wish: Wish, *, as_json: bool) -> Exit:
         raise ConfigError("--save-chain writes what was read from a venue; add --from-venue deribit")
     found = held(ground)
     account, judged = _account(found, wish.account)
-    underlying = underlying_of(judged, found.portfolio.prices)
+    wanted = underlyings_of(account, judged, found.portfolio.prices, together=wish.together)
     as_of_ns = found.portfolio.as_of_ns
     chain: tuple[OptionQuote, ...] | None = None
     if wish.chain is not None:
-        chain = _from_file(wish.chain, underlying, as_of_ns)
-    elif ground.venue is not None and underlying is not None:
-        chain = _from_venue(ground, found, underlying)
+        chain = _from_file(wish.chain, wanted, as_of_ns)
+    elif ground.venue is not None and wanted:
+        chain = _from_venue(ground, found, wanted)
         if wish.save_chain is not None:
             _save(wish.save_chain, chain)
     now_ns = max((as_of_ns, *(each.observed_at_ns for each in chain or ())))
@@ -88,7 +89,9 @@ def _protection(wish: Wish) -> Protection:
     volatility = _fraction(wish.volatility, "--volatility")
     if volatility is not None and not 0 < volatility <= _MOST:
         raise ConfigError(f"--volatility {str(wish.volatility)[:20]!r}: above 0 and at most 20; write 62 % as 0.62")
-    return Protection(horizon_s, _fraction(wish.floor, "--floor"), volatility, _fraction(wish.funding, "--funding"))
+    return Protection(
+        horizon_s, _fraction(wish.floor, "--floor"), volatility, _fraction(wish.funding, "--funding"), wish.together
+    )
 
 
 def _fraction(text: str | None, flag: str) -> Decimal | None:
@@ -112,8 +115,8 @@ def _account(found: Held, name: str) -> tuple[Account, Assessment]:
     return account, assess(account, document.prices, document.as_of_ns)
 
 
-def _from_file(path: Path, underlying: str | None, as_of_ns: int) -> tuple[OptionQuote, ...]:
-    """Return the options of a file that live; raises `ConfigError` where none does, or none is on the underlying."""
+def _from_file(path: Path, wanted: Sequence[str], as_of_ns: int) -> tuple[OptionQuote, ...]:
+    """Return the options of a file that live; raises `ConfigError` where none does, or none is on what is wanted."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -127,23 +130,31 @@ def _from_file(path: Path, underlying: str | None, as_of_ns: int) -> tuple[Optio
     if not alive:
         last = timestamp(max(each.expires_ns for each in options))
         raise ConfigError(f"{path}: every option has expired by {timestamp(as_of_ns)}, the last on {last}")
-    if underlying is not None and not any(each.underlying.upper() == underlying.upper() for each in alive):
-        there = ", ".join(sorted({each.underlying for each in alive})[:10])
-        raise ConfigError(f"{path}: no option on {underlying}; there are options on {there}")
+    there = sorted({each.underlying for each in alive})
+    if wanted and not {each.upper() for each in wanted} & {each.upper() for each in there}:
+        raise ConfigError(f"{path}: no option on {' or '.join(wanted)}; there are options on {', '.join(there[:10])}")
     return alive
 
 
-def _from_venue(ground: Ground, found: Held, underlying: str) -> tuple[OptionQuote, ...]:
+def _from_venue(ground: Ground, found: Held, wanted: Sequence[str]) -> tuple[OptionQuote, ...]:
     """Return the options that a venue lists now; raises `ConfigError` for the venue, else `ProviderError`."""
     venue = ground.venue or ""
     chain = build_chain(found.config or config_or_default(ground.config), venue)
-    return asyncio.run(_read(chain, venue, underlying, ground.timeout_s))
+    return asyncio.run(_read(chain, venue, wanted, ground.timeout_s))
 
 
-async def _read(chain: OptionChain, venue: str, underlying: str, timeout_s: float) -> tuple[OptionQuote, ...]:
+async def _read(chain: OptionChain, venue: str, wanted: Sequence[str], timeout_s: float) -> tuple[OptionQuote, ...]:
+    """Return the options on all that is wanted; the first, which liquidates, must have some, others may have none."""
+    found: list[OptionQuote] = []
     try:
         async with asyncio.timeout(timeout_s):
-            return tuple(await chain.options(underlying))
+            for index, underlying in enumerate(wanted):
+                try:
+                    found += await chain.options(underlying)
+                except Refused:
+                    if index == 0:
+                        raise
+            return tuple(found)
     except TimeoutError as error:
         raise Unreachable(venue, f"no options within {timeout_s:g} s; try again, or --timeout 60") from error
     finally:
@@ -192,6 +203,7 @@ def _option_answer(found: Comparison, hedge: Hedge) -> dict[str, object]:
         "cost_per_year_of_debt": rounded(share) if found.base_name == "debt" else None,
         "cost_per_year_of_notional": rounded(share) if found.base_name == "notional" else None,
         "protected_to": rounded(hedge.protected_to),
+        "share": rounded(hedge.share),
         "because": hedge.because or None,
         "cannot": list(hedge.cannot),
     }

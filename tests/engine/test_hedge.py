@@ -229,6 +229,16 @@ def test_standing_alone_is_not_called_standing_when_a_joint_fall_liquidates() ->
     assert "but only" not in compared(account, "-0.2").because
 
 
+def test_a_basket_that_lacks_an_option_says_that_it_is_no_hedge() -> None:
+    two = (Collateral("ETH", D(100), D("0.8")), Collateral("BTC", D(5), D("0.8")))
+    account = replace(LOAN, collateral=two, debt=(Debt("USDC", D(380000)),))
+    found = compared(account, chain=[put(2500, "30")], together=True)
+    eth, btc = sorted(of(found, "put"), key=lambda each: each.quantity is None)
+    assert (eth.asset, eth.share, btc.asset, btc.because) == ("ETH", D("0.5"), "BTC", "no put on BTC is in the chain")
+    assert eth.cannot[0] == "without an option on BTC it is no hedge: the others do not pay for that share"
+    assert any("are one hedge: all of them are needed" in line for line in found.assumed)
+
+
 def test_a_volatile_debt_at_rest_is_said() -> None:
     owed = (Debt("USDC", D(1900000)), Debt("BTC", D(1)))
     found = compared(replace(LOAN, debt=owed))

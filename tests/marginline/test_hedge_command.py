@@ -93,6 +93,23 @@ def test_a_table_shows_all_ways_and_what_each_cannot_do(document: str) -> None:
         assert word in done.out
 
 
+def test_all_assets_together_take_an_option_of_each(document: str, tmp_path: Path) -> None:
+    both = json.loads(json.dumps(DOCUMENT))
+    both["accounts"][0]["collateral"].append({"asset": "BTC", "amount": "10", "liquidation_threshold": "0.83"})
+    both["accounts"][0]["debt"][0]["amount"] = "2400000"
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps(both))
+    words = ("--floor", "-40%", "--volatility", "0.6", "--together", "--portfolio", path, "--json")
+    done = marginline("hedge", "main", *words)
+    assert done.code == 0, done.err
+    puts = [each for each in done.json["options"] if each["means"] == "put"]
+    assert [(each["asset"], each["share"][:6], each["protected_to"]) for each in puts] == [
+        ("ETH", "0.8333", "1800"),
+        ("BTC", "0.1666", "36000"),
+    ]
+    assert done.json["missing"] == "607200"
+
+
 def test_a_chain_of_a_file_gives_asks_lots_and_coins(document: str, tmp_path: Path) -> None:
     chain = chained(tmp_path, ROW, ROW | {"name": "ETH-25DEC26-2600-P", "strike": "2600", "ask": "70"})
     words = ("hedge", "main", "--floor", "-40%", "--chain", chain, "--portfolio", document, "--json")
