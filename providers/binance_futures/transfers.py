@@ -76,7 +76,8 @@ class Transfers:
             raise Refused("binance", _NO_HOST)
         at_ms, known = int(facts["at"]), self._taken.get(facts["at"], "")
         since = {"startTime": str(at_ms - _EARLY_MS)}
-        rows = parse_transfers(await self._wallet.signed(TRANSFER_PATH, {"type": facts["type"], **since}))
+        asked = {"type": facts["type"], **since, "size": "100"}
+        rows = parse_transfers(await self._wallet.signed(TRANSFER_PATH, asked))
         row = _match(rows, facts, known)
         if row is not None:
             match row.status:

@@ -19,6 +19,7 @@ from engine.rescue import Facility, Funds, Means, Option, Standing, Tariff
 from providers.credentials import Credentials
 from providers.deribit.legs import DOLLARS
 from providers.deribit.moves_wire import (
+    LISTED,
     Own,
     Rules,
     order_fate,
@@ -53,6 +54,8 @@ _COIN_DECIMALS, _STABLE_DECIMALS = 8, 6
 # Sizes of inverse contracts are dollars; this many digits of a base quantity tell one from the next.
 _BASE_DECIMALS = 10
 _GRACE_MS = 60_000
+# `get_order_state_by_label` tells of recent orders; the venue keeps those that ended for half an hour.
+_RECENT_MS = 25 * 60_000
 _CENT = Decimal("0.01")
 
 
@@ -182,6 +185,8 @@ class DeribitMoves:
         age_ms = self._client.venue_clock.now_ms() - int(facts["at"])
         if age_ms < _GRACE_MS:
             return Found(Fate.PENDING, "the venue does not list it yet")
+        if facts["action"] != _TRANSFER and age_ms > _RECENT_MS:
+            return Found(Fate.UNKNOWN, f"the venue tells of recent orders only, this one is {age_ms // 60_000} min old")
         return Found(Fate.REJECTED, f"the venue lists none {age_ms // 1000} s after it was made: it was never taken")
 
     async def _close(self, account: Account, option: Option) -> Step:
@@ -259,7 +264,7 @@ class DeribitMoves:
         return parse_own(raw, self._source)
 
     async def _transfers(self, currency: str) -> bytes:
-        return await self._client.private("private/get_transfers", currency=currency, count="50")
+        return await self._client.private("private/get_transfers", currency=currency, count=str(LISTED))
 
     def _unfit(self, own: Own, scopes: frozenset[str] | None) -> str:
         """Return why nothing can come from the configured subaccount, or ""."""

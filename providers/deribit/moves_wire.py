@@ -16,6 +16,8 @@ from providers.text import inert
 
 # Clocks of the venue's own machines may differ by so much from each other.
 _EARLY_MS = 5_000
+LISTED = 50
+"""How many transfers are asked for: where all of a full list are later, the absence of one proves nothing."""
 
 
 @record
@@ -151,11 +153,14 @@ def transfer_fate(raw: bytes) -> Found:
 def transfers_fate(raw: bytes, facts: Mapping[str, str]) -> Found | None:
     """Return the fate of the transfer that `facts` are of: of this amount, new since then; `None` when not listed."""
     since_ms, last, amount = int(facts["at"]) - _EARLY_MS, int(facts["last"]), Decimal(facts["amount"])
+    rows = parse_transfers(raw)
     fits = [
         row
-        for row in parse_transfers(raw)
+        for row in rows
         if row.amount == amount and row.number > last and row.at_ms >= since_ms and row.is_between_own
     ]
+    if not fits and len(rows) >= LISTED and all(row.number > last for row in rows):
+        return Found(Fate.UNKNOWN, f"the venue lists its last {len(rows)} transfers, all of them later")
     return _fate(min(fits, key=lambda row: row.number)) if fits else None
 
 

@@ -38,6 +38,8 @@ _RULES_S = 3600.0
 _DECIMALS = {USD: 4, "USDT": 4, "USDC": 4, "EUR": 4, "GBP": 4}
 _COIN_DECIMALS, _BASE_DECIMALS = 8, 10
 _GRACE_MS = 30_000
+# What the cash wallet holds tells of a transfer until its owner has used it otherwise.
+_TELLING_MS = 3_600_000
 _CENT = Decimal("0.01")
 _SPOT_HINT = "money of the spot exchange needs its own key: move it to the futures wallet at the venue"
 
@@ -154,6 +156,8 @@ class KrakenFuturesMoves:
             )
         if age_ms < _GRACE_MS:
             return Found(Fate.PENDING, f"the {CASH_WALLET} still holds it")
+        if age_ms > _TELLING_MS:
+            return Found(Fate.UNKNOWN, f"the {CASH_WALLET} holds as much as before, which tells little by now")
         return Found(Fate.REJECTED, f"the {CASH_WALLET} still holds it {age_ms // 1000} s after it was made")
 
     async def _close(self, account: Account, option: Option) -> Step:

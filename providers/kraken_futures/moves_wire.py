@@ -1,7 +1,9 @@
 """What Kraken Futures says of transfers and orders: pure functions from replies to fates."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from math import inf
 
 import msgspec
 
@@ -15,6 +17,8 @@ from providers.text import inert
 
 _PLACED = frozenset({"placed", "attempted", "filled", "partiallyFilled"})
 _ZERO = Decimal(0)
+_LISTED = 100
+"""The venue tells the last 100 fills: where all of a full list are later, an order proves nothing by its absence."""
 
 
 class _Done(msgspec.Struct, frozen=True):
@@ -40,6 +44,7 @@ class _Fill(msgspec.Struct, frozen=True):
     size: Decimal
     cliOrdId: str | None = None
     price: Decimal | None = None
+    fillTime: str = ""
 
 
 class _Fills(msgspec.Struct, frozen=True):
@@ -70,9 +75,23 @@ def order_fate(raw: bytes) -> Found:
 
 
 def fills_fate(raw: bytes, facts: Mapping[str, str]) -> Found | None:
-    """Return the fate of an order by its own fills; `None` when there are none. Raises `Malformed`."""
-    rows = [row for row in decode(VENUE, "fills", raw, _Fills).fills if row.cliOrdId == facts["id"]]
+    """Return the fate of an order by its own fills; `None` when there are none. Raises `Malformed`.
+
+    Unknown where there may be some that the venue does not list any more.
+    """
+    listed = decode(VENUE, "fills", raw, _Fills).fills
+    rows = [row for row in listed if row.cliOrdId == facts["id"]]
     filled = sum((finite(row.size, "size of a fill") or _ZERO for row in rows), _ZERO)
     if not filled > 0:
+        if len(listed) >= _LISTED and all(_at_ms(row.fillTime) > int(facts["at"]) for row in listed):
+            return Found(Fate.UNKNOWN, f"the venue lists its last {len(listed)} fills, all of them later")
         return None
     return Found(Fate.CONFIRMED, f"closed {plain(filled)} of {plain(Decimal(facts['amount']))}")
+
+
+def _at_ms(said: str) -> float:
+    """Return a time of the venue in UTC milliseconds, endless where it tells none."""
+    try:
+        return datetime.fromisoformat(said).timestamp() * 1000
+    except ValueError:
+        return inf

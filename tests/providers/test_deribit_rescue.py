@@ -152,6 +152,20 @@ async def test_an_order_is_found_by_its_label_and_one_that_never_came_is_rejecte
 
 
 @looped
+async def test_what_the_venue_does_not_list_any_more_is_not_called_rejected() -> None:
+    async with venue_and_account() as (venue, moves, _coin, _dollars):
+        hour_ago = str(time.time_ns() // 1_000_000 - 3_600_000)
+        order = {"action": "sell", "currency": "BTC", "label": "ml-1", "amount": "10", "at": hour_ago}
+        assert (await moves.find(order)).fate is Fate.UNKNOWN
+        transfer = {"action": "transfer", "currency": "BTC", "amount": "0.125", "last": "7", "at": hour_ago}
+        row = {"currency": "BTC", "type": "subaccount", "state": "confirmed", "amount": D("0.5")}
+        venue.transfers = [row | {"id": number, "created_timestamp": venue.now_ms()} for number in range(8, 57)]
+        assert (await moves.find(transfer)).fate is Fate.REJECTED
+        venue.transfers.append(row | {"id": 57, "created_timestamp": venue.now_ms()})
+        assert (await moves.find(transfer)).fate is Fate.UNKNOWN
+
+
+@looped
 async def test_a_transfer_of_the_same_amount_from_before_is_not_taken_for_it() -> None:
     async with venue_and_account() as (venue, moves, coin, _dollars):
         standing = await moves.standing(coin)

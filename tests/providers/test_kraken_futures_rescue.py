@@ -134,6 +134,7 @@ async def test_a_transfer_is_told_by_what_the_cash_wallet_holds() -> None:
         facts = {"action": "transfer", "coin": "USD", "amount": "100", "cash": "2500.5", "at": str(now_ms)}
         assert (await moves.find(facts)).fate is Fate.PENDING
         assert (await moves.find(facts | {"at": str(now_ms - 31_000)})).fate is Fate.REJECTED
+        assert (await moves.find(facts | {"at": str(now_ms - 3_601_000)})).fate is Fate.UNKNOWN
         venue.accounts["cash"]["balances"]["usd"] = D("2400.5")
         assert (await moves.find(facts)).fate is Fate.CONFIRMED
         venue.accounts["cash"]["balances"]["usd"] = D("2300.5")
@@ -147,6 +148,13 @@ async def test_an_order_is_told_by_its_own_fills() -> None:
         facts = {"action": "sendorder", "id": "ml-1", "amount": "0.5", "at": str(now_ms)}
         venue.fills = [{"cliOrdId": "another", "size": D(9)}, {"cliOrdId": None, "size": D(9)}]
         assert (await moves.find(facts)).fate is Fate.PENDING
+        assert (await moves.find(facts | {"at": str(now_ms - 31_000)})).fate is Fate.REJECTED
+        later, before = (
+            {"cliOrdId": "x", "size": D(9), "fillTime": f"{year}-01-01T00:00:00.000Z"} for year in (2999, 2001)
+        )
+        venue.fills = [later] * 100
+        assert (await moves.find(facts | {"at": str(now_ms - 31_000)})).fate is Fate.UNKNOWN
+        venue.fills = [*[later] * 99, before]
         assert (await moves.find(facts | {"at": str(now_ms - 31_000)})).fate is Fate.REJECTED
         venue.fills += [{"cliOrdId": "ml-1", "size": D("0.25")}, {"cliOrdId": "ml-1", "size": D("0.125")}]
         found = await moves.find(facts)
