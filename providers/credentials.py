@@ -46,6 +46,12 @@ class Credentials:
         """Return what tells the owner which key it is: its last four letters."""
         return f"key ..{self.key[-4:]}"
 
+    def hidden_in(self, text: str) -> str:
+        """Return what a venue said without any part of this key: some repeat in an error what was signed."""
+        for held in self._held.values():
+            text = text.replace(held, "...") if held else text
+        return text
+
     def has(self, part: str) -> bool:
         """Return whether the config names `part` ("key", "secret", "passphrase")."""
         return self._parts[part] is not None

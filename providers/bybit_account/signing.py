@@ -103,7 +103,9 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             return error
         if code == 0:
             return None
-        meant = meaning(place, -1 if code is None else code, reply.ret_msg, whose)
+        # 10004 repeats the string that was to be signed, and with it the key.
+        said = reply.ret_msg if credentials is None else credentials.hidden_in(reply.ret_msg)
+        meant = meaning(place, -1 if code is None else code, said, whose)
         return Unreachable(VENUE, meant.detail) if status >= 500 else meant
 
     return judge

@@ -113,7 +113,7 @@ def judge_for(credentials: Credentials | None) -> Callable[[str, int, bytes], Pr
             code, said = _row_fault(reply)
         if code == "0":
             return None
-        meant = meaning(place, code, said, whose)
+        meant = meaning(place, code, said if credentials is None else credentials.hidden_in(said), whose)
         return Unreachable(VENUE, meant.detail) if status >= 500 else meant
 
     return judge

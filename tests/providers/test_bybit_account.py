@@ -86,6 +86,14 @@ def test_signatures_are_the_documented_ones() -> None:
     assert post.headers["X-BAPI-SIGN"] == known["post_sign"]
 
 
+def test_an_error_that_repeats_what_was_signed_does_not_tell_the_key() -> None:
+    said = "error sign! origin_string[1675411117882test_api_key5000accountType=UNIFIED]"
+    body = json.dumps({"retCode": 10004, "retMsg": said, "result": {}}).encode()
+    found = str(judge_for(credentials())("GET /v5/account/info", 200, body))
+    assert "10004 error sign!" in found
+    assert "test_api_key" not in found
+
+
 def test_the_websocket_log_in_signs_its_own_expiry() -> None:
     said = json.loads(login(credentials(), int(SIGNATURES["documented"]["ws_expires"]) - 10_000))
     assert said["args"] == ["test_api_key", NOW_MS, SIGNATURES["documented"]["ws_sign"]]
