@@ -259,7 +259,7 @@ def _isolated(name: str, picture: Picture, held: Held) -> Account:
         quote=held.margin_asset,
         balance=balance or _ZERO,
         positions=(position(picture, held, degraded, knows_balance=balance is not None, rate=Rate()),),
-        reported=VenueReport(equity=equity, maintenance_requirement=held.maintenance, status=_status(picture, (held,))),
+        reported=VenueReport(equity=equity, maintenance_requirement=maintenance, status=_status(picture, (held,))),
         degraded=tuple(dict.fromkeys(degraded)),
         venue=f"{PROVIDER} iso",
     )

@@ -194,6 +194,21 @@ def test_an_isolated_position_is_an_account_of_its_own_and_off_the_cross_mainten
     assert (judged.equity, judged.degraded) == (Decimal(400), ())
 
 
+def test_what_is_asked_of_an_isolated_position_moves_with_its_newest_mark_as_its_equity_does() -> None:
+    alone = held(
+        "ETHUSDT",
+        "2",
+        "3000",
+        "3000",
+        isolated_wallet=Decimal(700),
+        isolated_margin=Decimal(700),
+        maintenance=Decimal(40),
+    )
+    (_, moved) = accounts("bn", picture(alone, marks={"ETHUSDT": Decimal(2850)}), 0)
+    assert moved.reported is not None
+    assert (moved.reported.equity, moved.reported.maintenance_requirement) == (Decimal(400), Decimal(38))
+
+
 def test_both_sides_of_a_hedge_are_one_cross_account_and_two_isolated_ones() -> None:
     cross = (
         held("BTCUSDT", "1", "60000", "61000", side="LONG"),
