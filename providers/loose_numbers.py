@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from providers.errors import Malformed
+from providers.text import inert
 
 NO_NUMBER = msgspec.Raw(b"null")
 """The default of a field that the venue may leave out."""
@@ -26,9 +27,9 @@ def number(venue: str, what: str, raw: msgspec.Raw) -> Decimal | None:
     try:
         value = Decimal(text.decode("ascii"))
     except (InvalidOperation, ValueError) as error:
-        raise Malformed(venue, f"{what}: not a number") from error
+        raise _malformed(venue, what, "not a number") from error
     if not value.is_finite() or abs(value.adjusted()) > _SANE_EXPONENT:
-        raise Malformed(venue, f"{what}: not a finite number of sane size")
+        raise _malformed(venue, what, "not a finite number of sane size")
     return value
 
 
@@ -42,7 +43,7 @@ def not_negative(venue: str, what: str, raw: msgspec.Raw) -> Decimal | None:
     """Return a number of at least 0; raises `Malformed` below."""
     value = number(venue, what, raw)
     if value is not None and value < 0:
-        raise Malformed(venue, f"{what}: negative")
+        raise _malformed(venue, what, "negative")
     return value
 
 
@@ -52,5 +53,10 @@ def whole(venue: str, what: str, raw: msgspec.Raw) -> int | None:
     if value is None:
         return None
     if value != int(value):
-        raise Malformed(venue, f"{what}: not a whole number")
+        raise _malformed(venue, what, "not a whole number")
     return int(value)
+
+
+def _malformed(venue: str, what: str, why: str) -> Malformed:
+    """Return the error; `what` may hold a name that the venue gave."""
+    return Malformed(venue, f"{inert(what, 80)}: {why}")

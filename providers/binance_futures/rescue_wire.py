@@ -120,8 +120,8 @@ def parse_transfers(raw: bytes) -> tuple[Moved, ...]:
             name(row.asset),
             required(row.amount, "amount of a transfer"),
             row.timestamp,
-            str(row.tranId),
-            row.status.upper(),
+            name(str(row.tranId)),
+            name(row.status).upper() if row.status else "",
         )
         for row in read("transfer history", raw, _Transfers).rows
     )
@@ -130,7 +130,9 @@ def parse_transfers(raw: bytes) -> tuple[Moved, ...]:
 def parse_income(raw: bytes) -> tuple[Moved, ...]:
     """Return the transfers that a futures wallet saw, positive into it; raises `Malformed`."""
     return tuple(
-        Moved(name(row.asset), required(row.income, "amount of a transfer"), row.time, str(row.tranId), "CONFIRMED")
+        Moved(
+            name(row.asset), required(row.income, "amount of a transfer"), row.time, name(str(row.tranId)), "CONFIRMED"
+        )
         for row in read("income", raw, list[_IncomeRow])
     )
 

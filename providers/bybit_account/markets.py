@@ -19,6 +19,7 @@ from providers.errors import Malformed
 from providers.http import decode
 from providers.loose_numbers import NO_NUMBER, not_negative, number, positive, whole
 from providers.margin_tiers import continuous_tiers
+from providers.text import inert
 
 _Num = msgspec.Raw
 _HOURS_PER_YEAR = Decimal(24 * 365)
@@ -242,7 +243,7 @@ def parse_weights(raw: bytes) -> dict[str, Weights]:
             ratio = not_negative(VENUE, f"collateralRatio of {row.currency}", tier.collateral_ratio)
             floor = not_negative(VENUE, f"minQty of {row.currency}", tier.min_qty)
             if ratio is None or ratio > 1:
-                raise Malformed(VENUE, f"collateral ratio of {row.currency[:24]} is not a fraction")
+                raise Malformed(VENUE, f"collateral ratio of {inert(row.currency, 24)} is not a fraction")
             tiers.append((floor or Decimal(0), ratio))
         found[row.currency] = sorted(tiers)
     return found
@@ -308,7 +309,7 @@ def _limit(row: _Limit) -> tuple[Decimal, Decimal, Decimal | None]:
     upper = positive(VENUE, f"riskLimitValue of {row.symbol}", row.risk_limit_value)
     rate = positive(VENUE, f"maintenanceMargin of {row.symbol}", row.maintenance_margin)
     if upper is None or rate is None:
-        raise Malformed(VENUE, f"risk limit of {row.symbol[:32]} without bound or rate")
+        raise Malformed(VENUE, f"risk limit of {inert(row.symbol, 32)} without bound or rate")
     return upper, rate, not_negative(VENUE, f"mmDeduction of {row.symbol}", row.mm_deduction)
 
 

@@ -8,6 +8,7 @@ from engine.record import record
 from providers.bybit_account.signing import VENUE
 from providers.http import decode
 from providers.loose_numbers import NO_NUMBER, not_negative
+from providers.text import inert
 
 
 @record
@@ -96,7 +97,7 @@ def parse_transfers(raw: bytes) -> dict[str, str]:
 
 def parse_order_id(raw: bytes) -> str:
     """Return the venue's own id of an order that it accepted."""
-    return decode(VENUE, "order", raw, _PlacedReply).result.order_id
+    return inert(decode(VENUE, "order", raw, _PlacedReply).result.order_id, 64)
 
 
 def parse_orders(raw: bytes) -> dict[str, OrderTold]:
