@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from engine.accounts import Account
 from engine.black_scholes import option_price
 from engine.hedge_case import SECOND_NS, Hedge, Part, Protection, volatility_of, years
-from engine.hedge_words import day, figure, line_of, option_cannot
+from engine.hedge_words import day, figure, line_of, option_cannot, span
 from engine.options import OptionQuote
 from engine.solvency import ONE, ZERO
 from engine.threat import Threat
@@ -14,9 +14,8 @@ from engine.threat import Threat
 MOST_OPTIONS = 5
 DOLLARS = frozenset({"USD", "USDC", "USDT", "DAI", "USDS", "USDE", "USDH", "FDUSD", "USDT0"})
 THEORY = "theory"
-_UNIT = Decimal("1e-8")
 _STEPS = (0, 1, 3, 7)
-_NICE = tuple(Decimal(digit).scaleb(power) for power in range(-8, 9) for digit in (1, 2, 5))
+_NICE = tuple(Decimal(digit).scaleb(power) for power in range(-30, 12) for digit in (1, 2, 5))
 
 
 def options(part: Part, account: Account, wish: Protection, now_ns: int) -> list[Hedge]:
@@ -75,7 +74,7 @@ def _fitting(
 def _too_short(chain: Sequence[OptionQuote], threat: Threat, wish: Protection) -> str:
     last = max((one.expires_ns for one in chain if one.right is threat.right), default=None)
     said = "" if last is None else f"; the last ends on {day(last)}"
-    return f"no {threat.right} lasts the {wish.horizon_s / 86_400:g} days asked for{said}; write a shorter --horizon"
+    return f"no {threat.right} lasts the {span(wish.horizon_s)} asked for{said}; write a shorter --horizon"
 
 
 def _option(part: Part, account: Account, option: OptionQuote, price: Decimal, source: str, now_ns: int) -> Hedge:
@@ -116,7 +115,7 @@ def theoretical(
 
     Their mark is the closed form's at a rate of 0.
     """
-    step = max((each for each in _NICE if each <= threat.price / 50), default=_UNIT)
+    step = max((each for each in _NICE if each <= threat.price / 50), default=_NICE[0])
     side = ONE if threat.falls else -ONE
     rounding = ROUND_CEILING if threat.falls else ROUND_FLOOR
     first = (threat.line / step).to_integral_value(rounding) * step
@@ -128,7 +127,7 @@ def theoretical(
         price = option_price(
             threat.right, float(threat.price), float(strike), float(years(wish.horizon_s)), float(volatility)
         )
-        name = f"{threat.underlying} {threat.right} {figure(strike)}, {wish.horizon_s / 86_400:g} d"
+        name = f"{threat.underlying} {threat.right} {figure(strike)}, {span(wish.horizon_s)}"
         found.append(
             OptionQuote(
                 THEORY,
@@ -140,7 +139,7 @@ def theoretical(
                 ZERO,
                 threat.price,
                 now_ns,
-                mark=Decimal(f"{price:.8f}"),
+                mark=Decimal(f"{price:.12e}"),
                 mark_volatility=volatility,
             )
         )

@@ -14,7 +14,7 @@ _WIDE = Context(prec=120)
 
 def figure(value: Decimal) -> str:
     """Return a price or amount with about five significant digits and thousands commas."""
-    places = max(0, min(8, _SIGNIFICANT - 1 - value.adjusted())) if value else 0
+    places = max(0, _SIGNIFICANT - 1 - value.adjusted()) if value else 0
     text = f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, _WIDE):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -24,6 +24,14 @@ def percent(fraction: Decimal) -> str:
     return f"{fraction * 100:.1f} %"
 
 
+def span(seconds: int) -> str:
+    """Return a length of time in days, below one in hours, below that in minutes."""
+    for unit, size in (("d", 86_400), ("h", 3_600)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds / 60:g} min"
+
+
 def day(moment_ns: int) -> str:
     """Return the UTC date of a moment."""
     return datetime.fromtimestamp(moment_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
@@ -31,7 +39,7 @@ def day(moment_ns: int) -> str:
 
 def line_of(threat: Threat) -> str:
     """Return where the account is liquidated, rounded toward the market."""
-    places = max(0, min(8, _SIGNIFICANT - 1 - threat.line.adjusted()))
+    places = max(0, _SIGNIFICANT - 1 - threat.line.adjusted())
     rounding = ROUND_CEILING if threat.falls else ROUND_FLOOR
     return f"{threat.line.quantize(Decimal(1).scaleb(-places), rounding, _WIDE):,f}"
 

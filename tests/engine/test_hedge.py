@@ -128,7 +128,7 @@ def test_an_inverse_option_says_what_it_pays_and_what_it_costs_in_coins() -> Non
 @pytest.mark.parametrize(
     ("chain", "why"),
     [
-        ([put(2500, "1", days=10)], "lasts the 30 days asked for; the last ends on"),
+        ([put(2500, "1", days=10)], "lasts the 30 d asked for; the last ends on"),
         ([put(2300, "1")], "no strike at or above 2,409.7"),
         ([put(2500, "1", right=Right.CALL)], "no put on ETH"),
         ([put(2500, "1", quote="BTC")], "priced in dollars"),
@@ -275,6 +275,17 @@ def test_old_quotes_and_two_prices_of_one_coin_are_doubts() -> None:
 
 def test_an_account_valued_in_another_currency_is_refused() -> None:
     assert "valued in EUR" in compared(replace(LOAN, quote="EUR")).because
+
+
+def test_a_coin_of_a_tiny_price_and_a_short_horizon_have_readable_strikes() -> None:
+    prices = PRICES | {"PEPE": AssetPrice(OraclePrice(D("1e-11")), volatility=D("1.2"))}
+    legs = (Collateral("PEPE", D(10) ** 12, D("0.8")),)
+    account = replace(LOAN, collateral=legs, debt=(Debt("USDC", D(6)),))
+    found = hedges(account, assess(account, prices, NOW), prices, Protection(6 * 3600, D("-0.6")), NOW)
+    first = of(found, "put")[0]
+    assert (first.instrument, first.option and first.option.strike) == ("PEPE put 0.0000000000076, 6 h", D("7.6e-12"))
+    assert found.threat is not None
+    assert D(0) < (first.premium or D(0)) < (found.missing or D(0))
 
 
 def test_lots_round_up() -> None:
