@@ -420,11 +420,18 @@ def notify_test(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     raise typer.Exit(command(config, as_json=as_json))
 
 
+# Written out: looking it up would import every provider's port before the help is shown.
+_PROVIDERS = (
+    "aave-v3, alpaca, binance-pm, binance-usdm, bybit, ccxt:<id>, deribit, dydx, hyperliquid, ibkr, kraken-futures, "
+    "manual, okx or spark."
+)
+
+
 @app.command()
 def init(
     config: ConfigOption = None,
-    provider: Annotated[str | None, typer.Option(help="aave-v3, spark, hyperliquid or manual.")] = None,
-    address: Annotated[str | None, typer.Option(help="The account's public address. No key is needed.")] = None,
+    provider: Annotated[str | None, typer.Option(help=_PROVIDERS)] = None,
+    address: Annotated[str | None, typer.Option(help="The account's public address, where one is needed.")] = None,
     chain: Annotated[str | None, typer.Option(help="ethereum, arbitrum, base, optimism, polygon or avalanche.")] = None,
     name: Annotated[str, typer.Option(help="How you call the account.")] = "main",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file (a copy is kept).")] = False,
@@ -434,6 +441,7 @@ def init(
     \b
     Examples:
         marginline init --provider hyperliquid --address 0x...
+        marginline init --provider binance-usdm --name bn    # writes references to a key, never a key
     """
     from marginline.commands.setup import init as command
 

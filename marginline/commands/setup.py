@@ -1,9 +1,11 @@
 """Set-up and diagnosis: `init`, `doctor`, `providers`, `config`, `notify test`."""
 
 import asyncio
+import re
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from engine.accounts import Kind
 from marginline.config import AccountConfig, Config, default_path, load_config, require_config
 from marginline.exits import Exit
 from marginline.output import put, put_json, put_table, say
-from marginline.registry import DESCRIBED_IN_CONFIG, SettingsByProvider, all_infos
+from marginline.registry import DESCRIBED_IN_CONFIG, SettingsByProvider, account_module, all_infos
 from providers.errors import ConfigError
+from providers.ports import ProviderInfo
 
 _CHAINS = ("ethereum", "arbitrum", "base", "optimism", "polygon", "avalanche")
 _ON_CHAIN = ("aave-v3", "spark")
@@ -121,13 +124,17 @@ def providers(*, as_json: bool) -> Exit:
                 "rescues": list(info.rescues),
                 "required": sorted(info.required),
                 "settings": sorted(info.settings),
+                "live": info.live,
+                "permissions": dict(info.permissions),
+                "depth": info.depth,
+                "options": info.options,
             }
             for info in infos
         ]
         put_json({"schema": "marginline.providers/1", "providers": rows})
         return Exit.OK
     put_table(
-        ("PROVIDER", "KIND", "READS", "RESCUES BY", "NEEDS"),
+        ("PROVIDER", "KIND", "READS", "RESCUES BY", "NEEDS", "LIVE", "KEY MAY"),
         [
             (
                 info.name,
@@ -135,10 +142,12 @@ def providers(*, as_json: bool) -> Exit:
                 ", ".join(info.reads),
                 ", ".join(info.rescues),
                 " ".join(sorted(info.required)) or "nothing",
+                info.live,
+                "; ".join(f"{purpose}: {right}" for purpose, right in info.permissions.items()),
             )
             for info in infos
         ],
-        left=5,
+        left=7,
     )
     return Exit.OK
 
@@ -150,18 +159,19 @@ def init(
     target = path or default_path()
     if target.exists() and not force:
         raise ConfigError(f"{target}: exists already; edit it, or use --force (the old file is kept as a copy)")
-    provider = provider or _ask("Provider (aave-v3, spark, hyperliquid, manual)", "aave-v3")
+    provider = provider or _ask(f"Provider ({', '.join(SettingsByProvider())})", "aave-v3")
     if provider not in SettingsByProvider():
         raise ConfigError(f'--provider: unknown provider "{provider[:40]}"; known: {", ".join(SettingsByProvider())}')
     lines = ["# marginline: what to watch. `marginline doctor` tests it.", "", "[[account]]"]
     lines += [f'name = "{name}"', f'provider = "{provider}"']
-    variable = ""
+    variables: list[str] = []
     if provider in _ON_CHAIN:
         chain = chain or _ask(f"Chain ({', '.join(_CHAINS)})", "ethereum")
         if chain not in _CHAINS:
             raise ConfigError(f'--chain: unknown chain "{chain[:40]}"; known: {", ".join(_CHAINS)}')
         variable = f"{'ETH' if chain == 'ethereum' else chain.upper()}_RPC_URL"
         lines += [f'chain = "{chain}"', f'rpc_url = "env:{variable}"']
+        variables.append(variable)
     if provider in DESCRIBED_IN_CONFIG:
         lines += [
             'kind = "broker"',
@@ -169,9 +179,13 @@ def init(
             "cash = -20000",
             'positions = [{asset = "SPY", quantity = 100, mark_price = 500, maintenance_rate = 0.25}]',
         ]
-    else:
-        address = address or _ask("Public address (0x...)", "")
+    info: ProviderInfo = account_module(provider).INFO
+    if "address" in info.required:
+        address = address or _ask("Public address", "")
         lines.append(f'address = "{address}"')
+    secrets = [part for part in ("key", "secret", "passphrase") if part in info.required]
+    lines += _key_lines(info, name, secrets)
+    variables += [_variable(name, part) for part in secrets]
     lines += ["", "[prices]", 'venues = ["binance", "coinbase", "kraken", "okx", "bybit", "hyperliquid"]', ""]
     lines += ["# [notify]", '# urls = ["env:NTFY_URL"]   # Apprise URLs; then: marginline notify test', ""]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -189,11 +203,31 @@ def init(
         say(f"kept the old file as {kept}")
     draft.replace(target)
     put(str(target))
-    if variable:
-        say(f"next: export {variable}=https://your.node/  then: marginline doctor")
+    if variables:
+        say(f"next: export {' and '.join(variables)} (or another reference), then: marginline doctor")
     else:
         say("next: marginline doctor")
     return Exit.OK
+
+
+def _variable(name: str, part: str) -> str:
+    """Return the environment variable in which a part of an account's key is looked for."""
+    word = re.sub("[^A-Z0-9]", "_", name.upper())
+    return f"{word if not word[0].isdigit() else f'_{word}'}_{part.upper()}"
+
+
+def _key_lines(info: ProviderInfo, name: str, parts: Sequence[str]) -> list[str]:
+    """Return the references to a venue's key, and what the key must be allowed; nothing where none is needed."""
+    rights = [f"#   to {purpose}: {right}" for purpose, right in info.permissions.items()]
+    if not parts:
+        return [f"# needed {right.removeprefix('#   ')}" for right in rights]
+    head = "# The key never stands here, only where it is: env:NAME, cmd:COMMAND, keyring:SERVICE/USER or file:PATH."
+    return [
+        head,
+        *(f'{part} = "env:{_variable(name, part)}"' for part in parts),
+        "# What the key must be allowed at the venue; never give it the right to withdraw:",
+        *rights,
+    ]
 
 
 def _try_address(config: Config) -> None:
@@ -203,6 +237,8 @@ def _try_address(config: Config) -> None:
     from marginline.compose import build_source
 
     for account in config.accounts:
+        if account.key is not None:
+            continue  # what the references name may not be there yet; the config's own rules have been checked
         urls = ("http://127.0.0.1:1",) if account.rpc_urls else ()
         build_source(replace(account, rpc_urls=urls), time.time_ns)
 
@@ -275,6 +311,7 @@ async def _source_checks(config: Config, timeout_s: float) -> list[tuple[str, st
         checks.append(
             (f"{source.kind} {source.name}", source.state.value, ", ".join(filter(None, (words, source.detail))))
         )
+        checks += [(f"{source.kind} {source.name}", "warned", warning) for warning in source.warnings]
     blocks = {state.source: state for state in snapshot.accounts.values() if state.block_time_ns is not None}
     for name, state in blocks.items():
         behind_s = (state.observed_at_ns - (state.block_time_ns or 0)) / 1e9

@@ -54,6 +54,8 @@ INFO = ProviderInfo(
             *("submit_rpc_url", "submit_fallback", "confirmations"),
         }
     ),
+    live="poll of every block",
+    permissions={"rescue": "a wallet that pays, as signer; the account's own key is not needed"},
 )
 
 

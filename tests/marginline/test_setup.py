@@ -3,6 +3,7 @@
 import asyncio
 import http.server
 import json
+import re
 import threading
 import tomllib
 from pathlib import Path
@@ -11,8 +12,18 @@ import pytest
 
 from engine.rescue import Means
 from marginline.commands.keys import name_of
-from marginline.registry import RESCUE_MODULES
+from marginline.registry import (
+    ACCOUNT_MODULES,
+    OPTION_MODULES,
+    RESCUE_MODULES,
+    SettingsByProvider,
+    account_module,
+    all_infos,
+)
+from tests.binance_server import KEY, SECRET, Binance
+from tests.dydx_server import ADDRESS as DYDX
 from tests.marginline.command import marginline, write
+from tests.signed_thread import serving
 
 ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7"
 
@@ -111,6 +122,87 @@ def test_providers_are_listed_from_the_adapters() -> None:
     done = marginline("providers", "--json")
     names = {row["name"] for row in done.json["providers"]}
     assert {"aave-v3", "hyperliquid", "manual", "binance", "coinbase", "kraken", "okx", "bybit"} <= names
+
+
+def test_the_matrix_holds_everything_that_the_adapters_say_and_it_is_true() -> None:
+    rows = {row["title"]: row for row in marginline("providers", "--json").json["providers"]}
+    for info in all_infos():
+        row = rows[info.title]
+        assert (row["live"], row["permissions"]) == (info.live, dict(info.permissions))
+        assert (row["depth"], row["options"]) == (info.depth, info.options)
+        assert (set(row["required"]), set(row["settings"])) == (info.required, info.settings)
+    for name in ACCOUNT_MODULES:
+        module = account_module(name)
+        info = module.INFO
+        assert info.depth is hasattr(module, "depth_source"), name
+        assert info.options is (name in OPTION_MODULES), name
+        assert info.kinds, name
+        assert info.reads, name
+        assert info.live, f"{name}: how changes arrive is not told"
+        if "key" in info.required:
+            assert info.permissions.get("read"), f"{name}: what a key needs to read is not told"
+        if info.rescues:
+            assert info.permissions.get("rescue"), f"{name}: what a rescue needs is not told"
+
+
+def test_the_readme_names_exactly_the_providers_that_there_are() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## What it reads")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    cells = [line.split("|")[0 if line.startswith(" provider") else 1] for line in f"|{table}".splitlines()]
+    named = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(named) == sorted(SettingsByProvider())
+
+
+def test_the_help_of_init_names_every_provider() -> None:
+    words = "".join(marginline("init", "--help").out.replace("│", " ").split())
+    assert [name for name in SettingsByProvider() if name not in words] == []
+
+
+def test_init_writes_references_to_a_key_and_what_it_must_be_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    done = marginline("init", "--config", path, "--provider", "okx", "--name", "my-okx", home=tmp_path)
+    assert done.code == 0, done.err
+    text = path.read_text()
+    (account,) = tomllib.loads(text)["account"]
+    assert {part: account[part] for part in ("key", "secret", "passphrase")} == {
+        "key": "env:MY_OKX_KEY",
+        "secret": "env:MY_OKX_SECRET",
+        "passphrase": "env:MY_OKX_PASSPHRASE",
+    }
+    assert "#   to read: Read" in text
+    assert "never give it the right to withdraw" in text
+    assert "export MY_OKX_KEY and MY_OKX_SECRET and MY_OKX_PASSPHRASE" in done.err
+    assert marginline("config", "check", "--config", path, home=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("provider", [*sorted(set(ACCOUNT_MODULES) - {"ccxt"}), "ccxt:bitget"])
+def test_init_writes_a_valid_config_for_every_provider(tmp_path: Path, provider: str) -> None:
+    path = tmp_path / "config.toml"
+    address = DYDX if provider == "dydx" else ADDRESS
+    more = ["--address", address] if "address" in account_module(provider).INFO.required else []
+    done = marginline("init", "--config", path, "--provider", provider, "--chain", "ethereum", *more, home=tmp_path)
+    assert done.code == 0, done.err
+    (account,) = tomllib.loads(path.read_text())["account"]
+    needed = account_module(provider).INFO.required
+    assert needed <= set(account) | {"rest_url", "ws_url"}
+    assert marginline("config", "check", "--config", path, home=tmp_path).code == 0
+
+
+def test_doctor_reads_a_venue_and_tells_what_its_key_may_do_too_much(tmp_path: Path) -> None:
+    venue = Binance()
+    venue.rights["enableWithdrawals"] = True
+    with serving(venue.server) as server:
+        account = ["[[account]]", 'name = "bn"', 'provider = "binance-usdm"', 'key = "env:BN_KEY"']
+        lines = [*account, 'secret = "env:BN_SECRET"', f'rest_url = "{server.url_rest}"', "[prices]", "venues = []"]
+        path = write(tmp_path / "c.toml", lines)
+        keys = {"BN_KEY": KEY, "BN_SECRET": SECRET}
+        done = marginline("doctor", "--json", "--config", path, env=keys, home=tmp_path)
+        missing = marginline("doctor", "--config", path, home=tmp_path)
+    said = [row for row in done.json["checks"] if row["check"] == "account bn"]
+    assert said[0]["state"] == "live", done.out
+    assert any(row["state"] == "warned" and "withdraw" in row["detail"] for row in said), done.out
+    assert missing.code != 0
+    assert "BN_KEY is not set" in missing.out + missing.err
 
 
 def test_what_providers_says_of_rescues_is_what_there_is() -> None:
