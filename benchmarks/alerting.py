@@ -15,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.terminal import Program
+
+if TYPE_CHECKING:
+    from desk.desk import Desk
 
 _NAMES = "BTC ETH SOL XRP LINK AVAX POL DOGE ARB OP AAVE UNI LTC ADA DOT LDO CRV COMP ENS PENDLE"
 ASSETS = tuple(_NAMES.split())
@@ -68,11 +71,8 @@ async def venue() -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-def observed(report: Path, rest_url: str, ws_url: str, *, paints: bool) -> None:
-    """Run it; write every beat [monotonic ns, gap ns] and every alert [name, monotonic ns] when it ends."""
-    from tui import environment
-
-    environment.prepare()
+def thousand(rest_url: str, ws_url: str) -> "Desk":
+    """Return a desk on a thousand loans and one price venue."""
     from desk.desk import Desk
     from desk.settings import DeskSettings
     from engine.accounts import Account, Collateral, Debt, Kind
@@ -106,7 +106,19 @@ def observed(report: Path, rest_url: str, ws_url: str, *, paints: bool) -> None:
             await asyncio.Event().wait()
 
     feeds = (feed(VenueOptions(rest_url=rest_url, ws_url=ws_url)),)
-    desk = Desk([Loans(number) for number in range(SOURCES)], feeds, DeskSettings(venues=("binance",)))
+    return Desk([Loans(number) for number in range(SOURCES)], feeds, DeskSettings(venues=("binance",)))
+
+
+def observe(make: Callable[[], "Desk"], report: Path, *, paints: bool) -> None:
+    """Run a desk until a line (or the key q) comes in, alone or in the dashboard; then write what was seen.
+
+    That is every beat of the loop [monotonic ns, gap ns], every alert [subject, monotonic ns], and each source's name,
+    last state and count of dropped frames.
+    """
+    from tui import environment
+
+    environment.prepare()
+    desk = make()
     beats: list[tuple[int, int]] = []
     seen: list[tuple[str, int]] = []
 
@@ -151,10 +163,12 @@ def observed(report: Path, rest_url: str, ws_url: str, *, paints: bool) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
 
         asyncio.run(headless())
-    report.write_text(json.dumps([beats, seen]))
+    sources = [(source.name, source.state.value, source.dropped) for source in desk.snapshot.sources]
+    report.write_text(json.dumps([beats, seen, sources]))
 
 
-def _of(values: list[float], share: float) -> float:
+def share_of(values: list[float], share: float) -> float:
+    """Return the value below which `share` of them lie."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
 
 
@@ -184,7 +198,7 @@ def measured(who: str) -> list[tuple[str, str]]:
             program.send(b"q\n")
             program.read(10.0, until=lambda _: report.exists())
             program.read(0.5)
-            beats, seen = json.loads(report.read_text())
+            beats, seen, _ = json.loads(report.read_text())
         finally:
             if program is not None:
                 program.stop()
@@ -201,10 +215,16 @@ def measured(who: str) -> list[tuple[str, str]]:
     cpu = (calm_cpu_s - cpu_s) / (calm_end - began) * 1e9
     crash_cpu = (crash_cpu_s - calm_cpu_s) / (crash_end - calm_end) * 1e9
     return [
-        (f"{_of(took, 0.99):.1f} ms (p50 {_of(took, 0.5):.1f} ms, {len(took)} alerts, {rate:,} ticks/s)", "<= 5 ms"),
-        (f"{max(calm, default=0):.0f} ms (99 %: {_of(calm, 0.99):.0f} ms)", "<= 50 ms"),
+        (
+            f"{share_of(took, 0.99):.1f} ms (p50 {share_of(took, 0.5):.1f} ms, {len(took)} alerts, {rate:,} ticks/s)",
+            "<= 5 ms",
+        ),
+        (f"{max(calm, default=0):.0f} ms (99 %: {share_of(calm, 0.99):.0f} ms)", "<= 50 ms"),
         (f"{100 * cpu:.1f} %", "<= 25 %"),
-        (f"{max(crash, default=0):.0f} ms (99 %: {_of(crash, 0.99):.0f} ms), {100 * crash_cpu:.0f} % of a core", ""),
+        (
+            f"{max(crash, default=0):.0f} ms (99 %: {share_of(crash, 0.99):.0f} ms), {100 * crash_cpu:.0f} % of a core",
+            "",
+        ),
     ]
 
 
@@ -226,7 +246,7 @@ if __name__ == "__main__":
     if len(sys.argv) == 2:
         asyncio.run(venue())
     elif len(sys.argv) > 2:
-        observed(Path(sys.argv[2]), *sys.argv[3:5], paints=sys.argv[1] == "dashboard")
+        observe(lambda: thousand(*sys.argv[3:5]), Path(sys.argv[2]), paints=sys.argv[1] == "dashboard")
     else:
         for row in rows():
             print(*row, sep="  ")
