@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SCENARIO ?= calm
 
-.PHONY: demo test check lint bench science screenshots lab lock clean
+.PHONY: demo test check lint bench load science screenshots lab lock clean
 
 demo: $(VENV)/.product
 	$(BIN)/marginline demo --scenario $(SCENARIO)
@@ -23,6 +23,9 @@ check: lint test
 
 bench: $(VENV)/.dev $(VENV)-bench/.installed
 	$(BIN)/python -m benchmarks
+
+load: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.load $(ARGS)
 
 science: $(VENV)/.dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.science $(DATA)
