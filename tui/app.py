@@ -145,7 +145,9 @@ class DashboardApp(App[str]):
         """Look for something new so many times a second. Not by Textual's timer: it would never pause while idle."""
         while True:
             await asyncio.sleep(self.session.pause_s)
+            began_s = time.thread_time()
             self.paint()
+            self.session.painted(time.thread_time() - began_s)
 
     @work(exclusive=True, group="readiness", exit_on_error=False)
     async def _keep_rescues(self, rescue: "RescueDesk") -> None:

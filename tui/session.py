@@ -14,6 +14,8 @@ NOTICE_S = 3.0
 """How long an answer to a key stands."""
 _RESTING_PAUSE_S = 1.0
 _EAGER_PAUSE_S = 0.005
+_REST_PER_WORK = 4
+_LONGEST_REST_S = 1.0
 _EAGER_LOOKS = 400
 _SECOND_NS = 1_000_000_000
 _SORTS = tuple(Sort)
@@ -36,6 +38,7 @@ class Session:
         self._frozen_at_s = 0.0
         self._said_at_s = 0.0
         self._eager_looks = _EAGER_LOOKS
+        self._spent_s = (0.0, 0.0)
         self._seen: Snapshot | None = None
         self._seen_at_s: float | None = None
         self._shown: tuple[Snapshot, View, bool] | None = None
@@ -50,14 +53,20 @@ class Session:
     def pause_s(self) -> float:
         """Return for how long nobody need ask for the next frame: a second while the desk rests and no words expire.
 
-        Until the first account is there it is a blink, so that the first real frame does not wait for a beat.
+        Until the first account is there it is a blink, so that the first real frame does not wait for a beat. Where
+        frames cost much (a thousand accounts), they follow one another more slowly: the desk shares the processor.
         """
         view, snapshot = self.view, self._desk.snapshot
         if not self._frame.snapshot.accounts and self._eager_looks:
             self._eager_looks -= 1
             return _EAGER_PAUSE_S
         is_still = snapshot is self._seen and snapshot.is_resting and not view.notice and not self._frame.is_held
-        return max(1 / self.settings.fps, _RESTING_PAUSE_S if is_still else 0.0)
+        rest_s = min(_LONGEST_REST_S, _REST_PER_WORK * min(self._spent_s))
+        return max(1 / self.settings.fps, _RESTING_PAUSE_S if is_still else 0.0, rest_s)
+
+    def painted(self, spent_s: float) -> None:
+        """Note what a frame cost on the processor, in seconds; one that was dear by itself changes nothing."""
+        self._spent_s = (self._spent_s[1], spent_s)
 
     def next_frame(self, now_s: float) -> Frame | None:
         """Return a frame when there is something new to show, else `None`."""

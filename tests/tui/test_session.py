@@ -188,3 +188,17 @@ def test_a_desk_that_rests_is_not_silent_and_asked_once_a_second() -> None:
     assert shown.pause_s == 1.0
     desk.snapshot = shifted(replace(desk.snapshot, is_resting=False))
     assert shown.pause_s == 0.1
+
+
+def test_frames_that_cost_much_follow_one_another_more_slowly() -> None:
+    shown = session(HandDesk(frames.snapshot()))
+    shown.next_frame(0.0)
+    shown.painted(0.1)
+    assert shown.pause_s == 0.1
+    shown.painted(0.125)
+    assert shown.pause_s == 0.4
+    shown.painted(0.002)
+    assert shown.pause_s == 0.1
+    for _ in range(2):
+        shown.painted(3.0)
+    assert shown.pause_s == 1.0
