@@ -9,7 +9,7 @@ from marginline.science import ConfigOption, JsonOption, PortfolioOption, Timeou
 
 def cascade(
     book: Annotated[
-        str, typer.Argument(metavar="BOOK", help="The market's loans: a CSV or JSON file, or the word prior.")
+        str, typer.Argument(metavar="BOOK", help="The market's loans: a CSV or JSON file, chain:ACCOUNT, or prior.")
     ],
     price: Annotated[list[str] | None, typer.Option("--price", metavar="[ASSET=]PRICE", help="Today's price.")] = None,
     shock: Annotated[list[str] | None, typer.Option("--shock", help="-15%, or ETH=-15%,BTC=-10%; repeat it.")] = None,
@@ -42,6 +42,7 @@ def cascade(
     debt: Annotated[float, typer.Option(help="Of a prior, in all.")] = 1e9,
     buckets: Annotated[int, typer.Option(min=1, max=1_000_000, help="Of equal debt, over time.")] = 3000,
     seed: Annotated[int, typer.Option(min=0, help="Of prior and paths.")] = 1,
+    since: Annotated[int, typer.Option(min=0, help="Of chain:ACCOUNT: the block to read loans from.")] = 0,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run paths on a Dask cluster.")] = None,
     portfolio: PortfolioOption = None,
     config: ConfigOption = None,
@@ -62,6 +63,7 @@ def cascade(
 
     wish = Wish(
         book=book,
+        since=since,
         prices=tuple(price or ()),
         shocks=tuple(shock or ()),
         pools=tuple(pool or ()),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 THRESHOLD, BONUS = 0.83, 0.05
@@ -75,11 +75,11 @@ class LoanBook:
 
 
 def book_of(
-    collateral: Floats,
-    debt: Floats,
+    collateral: ArrayLike,
+    debt: ArrayLike,
     *,
-    threshold: float | Floats = THRESHOLD,
-    bonus: float | Floats = BONUS,
+    threshold: ArrayLike = THRESHOLD,
+    bonus: ArrayLike = BONUS,
     assets: tuple[str, ...] = ("ETH",),
     source: str = "",
 ) -> LoanBook:

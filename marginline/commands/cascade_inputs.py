@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,9 @@ from providers.errors import ConfigError, Unreachable
 if TYPE_CHECKING:
     from engine.simulation.cascade_book import LoanBook
     from engine.simulation.cascade_impact import Levels
+    from providers.evm.aave_borrowers import MarketBook
 
-PRIOR = "prior"
+PRIOR, CHAIN = "prior", "chain:"
 MAX_BYTES = 256 * 1024 * 1024
 _USUAL_BONUS = Decimal("0.05")
 
@@ -179,6 +181,70 @@ def _price(prices: Mapping[str, Decimal], asset: str, name: str) -> Decimal:
     if found is None:
         raise ConfigError(f"--account: {name}: the price of {asset} is unknown")
     return found
+
+
+def market_of(word: str, ground: Ground, price: float | None, since: int, bonus: float | None) -> "LoanBook":
+    """Return the borrowers of the market of "chain:ACCOUNT", read from its chain; raises `AppError`.
+
+    A contract's account data do not say which collateral an account has: all of it counts as one asset at `price`.
+    """
+    name = word.removeprefix(CHAIN)
+    config = config_or_default(ground.config)
+    chosen = next((each for each in config.accounts if each.name == name), None)
+    if chosen is None or chosen.provider not in ("aave-v3", "spark"):
+        raise ConfigError(f"{word[:40]!r}: names no aave-v3 or spark account of the config, as in {CHAIN}main")
+    if price is None:
+        raise ConfigError("the book of a chain needs the price of its collateral: write --price 3000, or name a depth")
+    from marginline.compose import account_options
+    from providers.evm.aave_v3 import source
+
+    options = account_options(chosen)
+    made = source(options)
+
+    async def read() -> "MarketBook":
+        async with asyncio.timeout(ground.timeout_s):
+            return await made.borrowers(since)
+
+    try:
+        found = asyncio.run(read())
+    except TimeoutError as error:
+        late = (
+            f"not all borrowers read within {ground.timeout_s:g} s; allow more by --timeout, or start at --since BLOCK"
+        )
+        raise Unreachable(chosen.provider, late) from error
+    return _read_from(found, name, (options.address or "").lower(), price, bonus)
+
+
+def _read_from(found: "MarketBook", name: str, own: str, price: float, bonus: float | None) -> "LoanBook":
+    """Return a market's borrowers as a book; the configured account's loan bears its name, others their address."""
+    from engine.simulation.cascade_book import BONUS, BookError, book_of
+
+    unit = Decimal(found.unit)
+    rows = [one for one in found.borrowers if one.data.liquidation_threshold_bps]
+    units = [float(one.data.total_collateral_base / unit / Decimal(price)) for one in rows]
+    debts = [float(one.data.total_debt_base / unit) for one in rows]
+    thresholds = [one.data.liquidation_threshold_bps / 10_000 for one in rows]
+    try:
+        book = book_of(units, debts, threshold=thresholds, bonus=BONUS if bonus is None else bonus)
+    except BookError as error:
+        raise ConfigError(f"{CHAIN}{name}: {error}") from error
+    assumed = [
+        "collateral of every kind counts as one asset that falls together, at the bonus "
+        f"{BONUS if bonus is None else bonus:g}: account data do not tell it apart"
+    ]
+    if len(rows) < len(found.borrowers):
+        assumed.append(f"{len(found.borrowers) - len(rows):,} debtors without collateral left out")
+    if found.since:
+        assumed.append(f"loans from before block {found.since:,} that were not added to since are missing")
+    blocks = f"block {found.last_block:,}"
+    if found.first_block != found.last_block:
+        blocks = f"blocks {found.first_block:,} to {found.last_block:,}"
+    return replace(
+        book,
+        names=tuple(name if one.address == own else one.address for one in rows),
+        source=f"the chain, market of {name}: {found.ever:,} who ever borrowed, {len(rows):,} who owe at {blocks}",
+        assumed=tuple(assumed),
+    )
 
 
 def loans_of(

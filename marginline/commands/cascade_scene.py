@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from engine.record import record
 from engine.shocks import parse_fraction
 from marginline.commands.cascade_inputs import (
+    CHAIN,
     PRIOR,
     by_asset,
     depth_of,
     document_of,
     loans_of,
+    market_of,
     mine,
     price_in,
     shocks_of,
@@ -34,6 +36,7 @@ class Wish:
     """What the command line asked for, as it was written."""
 
     book: str
+    since: int = 0
     prices: tuple[str, ...] = ()
     shocks: tuple[str, ...] = ()
     pools: tuple[str, ...] = ()
@@ -96,7 +99,7 @@ def scene_of(ground: Ground, wish: Wish) -> Scene:
     except ValueError as error:
         raise ConfigError(f"--horizon: {error}") from error
     levels = _levels(ground, wish)
-    book = _book(wish, levels)
+    book = _book(ground, wish, levels)
     assets = book.assets
     found = document_of(ground, wish.account, book.names)
     prices = _prices(wish, assets, levels, found)
@@ -156,10 +159,12 @@ def _levels(ground: Ground, wish: Wish) -> "Levels | None":
         raise ConfigError(f"--depth: {error}") from error
 
 
-def _book(wish: Wish, levels: "Levels | None") -> "LoanBook":
+def _book(ground: Ground, wish: Wish, levels: "Levels | None") -> "LoanBook":
     price = None if levels is None else levels.start
-    if wish.book == PRIOR:
+    if wish.book == PRIOR or wish.book.startswith(CHAIN):
         price = by_asset(wish.prices, ("ETH",), "--price").get("ETH", price)
+    if wish.book.startswith(CHAIN):
+        return market_of(wish.book, ground, price, wish.since, wish.bonus)
     return loans_of(
         wish.book,
         borrowers=wish.borrowers,

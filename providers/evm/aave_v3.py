@@ -16,6 +16,7 @@ from engine.accounts import Kind
 from engine.prices import OraclePrice
 from providers.errors import ConfigError, ProviderError, RateLimited, Refused
 from providers.evm.aave_account import account
+from providers.evm.aave_borrowers import MarketBook, read_borrowers
 from providers.evm.aave_market import AaveMarket, UserReading
 from providers.evm.abi import AbiError, encode_call, words
 from providers.evm.address import checked_address
@@ -168,6 +169,13 @@ class AaveV3Source:
                 await asyncio.sleep(self.poll_s)
         finally:
             self._is_watching = False
+            await self.aclose()
+
+    async def borrowers(self, since: int = 0) -> MarketBook:
+        """Return all who borrowed in this account's market from block `since` on; raises `ProviderError`."""
+        try:
+            return await read_borrowers(self._rpc, self._reader, self._market, self._venue, since)
+        finally:
             await self.aclose()
 
     async def aclose(self) -> None:
