@@ -61,6 +61,8 @@ class Reader:
         self._rules_due_s = -inf
         self._unread: dict[str, str] = {}
         self._newest: dict[str, int] = {}
+        self._priced_at_s = -inf
+        self.prices_old_after_s = 15.0
 
     @property
     def topics(self) -> frozenset[str]:
@@ -79,6 +81,7 @@ class Reader:
         self._newest[kind] = push.at_ms
         match push:
             case TickPush():
+                self._priced_at_s = asyncio.get_running_loop().time()
                 self._picture = _with_tick(self._picture, push)
                 return Taken.PART
             case WalletPush():
@@ -127,12 +130,16 @@ class Reader:
         return _RULES_S
 
     async def _prices(self) -> Mapping[str, Market]:
+        """Return the prices of all contracts; those known when they cannot be read, for as long as they may be used."""
+        now_s = asyncio.get_running_loop().time()
         try:
             found = parse_tickers(await self._client.public("tickers"))
         except (Refused, Malformed, Unreachable) as error:
             self._unread["prices"] = error.detail
-            return {} if self._picture is None else self._picture.markets
+            is_old = now_s - self._priced_at_s > self.prices_old_after_s
+            return {} if self._picture is None or is_old else self._picture.markets
         self._unread.pop("prices", None)
+        self._priced_at_s = now_s
         return found
 
 

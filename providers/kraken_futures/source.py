@@ -70,6 +70,7 @@ class KrakenFuturesAccounts(FollowedAccounts[Push]):
         feed = None if url is None else KeyFeed(options.name, credentials, url, options.tls_ca, clock)
         reader = Reader(options.name, Client(http, credentials), feed)
         super().__init__(options, reader, (http,), poll_s=_POLL_S, pushed_from=url, clock=clock)
+        reader.prices_old_after_s = self.stale_after_s
         if feed is not None:
             feed.silence_after_s = max(self.stale_after_s, 2 * self.poll_s)
 

@@ -10,6 +10,7 @@ import pytest
 
 from providers.credentials import Credentials
 from providers.errors import ConfigError, Refused
+from providers.kraken_futures.reader import Reader
 from providers.kraken_futures.signing import VENUE, nonces_of
 from providers.kraken_futures.source import INFO, KrakenFuturesAccounts, rest_base, source, ws_of
 from providers.ports import AccountOptions, LinkChange, LinkState, Reading
@@ -189,6 +190,20 @@ async def test_prices_that_cannot_be_read_are_named_and_a_position_without_mark_
         venue.raw["tickers"] = b'{"result":"error","error":"Unavailable"}'
         found = await accounts.read()
         assert any(reason.startswith("prices not read") for reason in found.degraded)
+        assert "no mark price of PF_XBTUSD" in found.accounts[0].degraded
+
+
+@looped
+async def test_prices_that_stay_unread_are_used_for_a_while_and_then_no_more() -> None:
+    async with venue_and_source() as (venue, accounts):
+        reader = accounts._reader
+        assert isinstance(reader, Reader)
+        await accounts.read()
+        venue.raw["tickers"] = b'{"result":"error","error":"Unavailable"}'
+        assert (await accounts.read()).accounts[0].positions[0].mark_price == D(60000)
+        reader.prices_old_after_s = 0.0
+        found = await accounts.read()
+        assert found.accounts[0].positions[0].mark_price is None
         assert "no mark price of PF_XBTUSD" in found.accounts[0].degraded
 
 
