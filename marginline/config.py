@@ -275,6 +275,8 @@ def _account(table: Table, providers: Mapping[str, frozenset[str]], described_by
     if account.submit_fallback and account.submit_rpc_url is None:
         raise table.error("submit_fallback", "says what to do when submit_rpc_url fails, but that is not set")
     takes = providers[provider]
+    if account.signer is not None and "key" in takes:
+        raise table.error("signer", f"provider {provider} takes none: rescues are signed with the account's own key")
     for key in _BY_PROVIDER:
         if key in table.data and key not in takes:
             raise table.error(key, f"provider {provider} does not take it; it takes: {', '.join(sorted(takes))}")

@@ -94,6 +94,11 @@ def test_without_a_word_on_money_nothing_may_fall_back_and_the_journal_is_in_the
         (ACCOUNT + 'adress = "0x1"\n', 5, ['unknown key; did you mean "address"?', "main"]),
         (ACCOUNT + 'secret = "hunter2hunter2"\n', 5, ["a secret must not stand in the file", "env:"]),
         (ACCOUNT + 'signer = "0xabc"\n', 5, ["keystore:"]),
+        (
+            '[[account]]\nname = "bb"\nprovider = "bybit"\nsigner = "keystore:rescue"\n',
+            4,
+            ["signed with the account's own key"],
+        ),
         ("[price]\n", 1, ['did you mean "prices"?']),
         ('[prices]\nvenues = ["mtgox"]\n', 2, ["mtgox", "binance"]),
         ("[alerts.loan]\nhealth = [1.5, 2.0, 1.1]\n", 2, ["must fall"]),
