@@ -33,6 +33,8 @@ RELEASED = (
 """Why an isolated position is not reduced for health. help.bybit.com says that it is so ("Adjust Margin on position",
 read 2026-11), the others leave it open: a plan must not promise health that the venue hands back as free margin."""
 _VALID_S = 60.0
+# Lists of orders and transfers reach back for days or weeks, each its own time: later, absence proves nothing.
+_REMEMBERED_S = 86_400.0
 
 
 class Moves(Protocol):
@@ -285,12 +287,17 @@ class VenueRescue:
         told = self._told.get(signed_reference)
         if told is not None and told.fate in (Fate.CONFIRMED, Fate.REJECTED):
             return told
+        facts = facts_of(signed_reference)
         try:
-            return await self._moves.find(facts_of(signed_reference))
+            found = await self._moves.find(facts)
+            age_s = self._clock() / 1e9 - int(facts["at"]) / 1e3
         except (KeyError, ValueError, ArithmeticError) as error:
             if isinstance(error, ProviderError):
                 raise
             raise Malformed(self._moves.venue, "the reference of the request cannot be read") from error
+        if found.fate is Fate.REJECTED and age_s > _REMEMBERED_S:
+            return Found(Fate.UNKNOWN, f"{found.evidence}; that is {age_s / 3600:.0f} h ago: look at the venue")
+        return found
 
     def _reference(self, payload: Mapping[str, object]) -> str:
         """Return how a request is found again, dated by its signature.

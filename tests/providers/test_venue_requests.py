@@ -85,12 +85,27 @@ async def test_a_step_that_waited_for_the_one_before_it_is_not_called_rejected_t
     first, second = await rescue.prepare(account(), option)
     await key.unlock()
     rescue.sign(first, key)
-    clock.now_ns += 120_000_000_000
+    clock.advance(120)
     signed = rescue.sign(second, key)
     assert int(facts_of(signed.reference)["at"]) == START_NS // 1_000_000 + 120_000 + VENUE_AHEAD_MS
     assert (await rescue.find(signed.reference, None, "a")).fate is Fate.PENDING
-    clock.now_ns += round((GRACE_S + 1) * 1e9)
+    clock.advance(GRACE_S + 1)
     assert (await rescue.find(signed.reference, None, "a")).fate is Fate.REJECTED
+
+
+@looped
+async def test_what_a_venue_does_not_list_days_later_is_unknown_and_not_rejected() -> None:
+    clock = Clock()
+    rescue, key = desk(clock)
+    nothing = HealthPath(None, None, None, None)
+    step, _ = await rescue.prepare(account(), Option(Means.ADD_MARGIN, "USD", Decimal(1), "", None, nothing, None))
+    await key.unlock()
+    signed = rescue.sign(step, key)
+    clock.advance(23 * 3600)
+    assert (await rescue.find(signed.reference, None, "a")).fate is Fate.REJECTED
+    clock.advance(2 * 3600)
+    found = await rescue.find(signed.reference, None, "a")
+    assert (found.fate, "look at the venue" in found.evidence) == (Fate.UNKNOWN, True)
 
 
 @looped
