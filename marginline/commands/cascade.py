@@ -43,7 +43,7 @@ def cascade(ground: Ground, wish: Wish, *, as_json: bool) -> Exit:
     else:
         from marginline.commands.cascade_words import put_parts
 
-        put_parts(parts, scene.shocks)
+        put_parts(parts)
     say_all([*scene.degraded, *(f"assumed: {each}" for each in scene.caveats)])
     return Exit.OK
 

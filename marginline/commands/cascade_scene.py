@@ -98,6 +98,8 @@ def scene_of(ground: Ground, wish: Wish) -> Scene:
         hours = parse_horizon(wish.horizon)
     except ValueError as error:
         raise ConfigError(f"--horizon: {error}") from error
+    if not 0 < wish.close_factor <= 1:
+        raise ConfigError(f"--close-factor: {wish.close_factor:g} is not above 0 and at most 1")
     levels = _levels(ground, wish)
     book = _book(ground, wish, levels)
     assets = book.assets

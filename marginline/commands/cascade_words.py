@@ -8,7 +8,7 @@ from engine.answers import Answer
 from marginline.output import put, put_table
 
 
-def put_parts(parts: Answer, shocks: Sequence[Sequence[float]]) -> None:
+def put_parts(parts: Answer) -> None:
     """Print the parts of the answer as tables."""
     known: dict[str, Any] = dict(parts)
     book = known["book"]
@@ -111,7 +111,7 @@ def _put_account(one: Mapping[str, Any]) -> None:
 
 
 def _percent(text: str) -> str:
-    return f"{Decimal(text) * 100:.2f} %"
+    return f"{Decimal(text) * 100 or Decimal(0):.2f} %"  # a fall of nothing is no -0.00
 
 
 def _chance(text: str | None) -> str:

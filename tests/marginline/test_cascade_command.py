@@ -156,6 +156,8 @@ def test_a_bad_book_is_exit_2_with_file_and_line(tmp_path: Path, rows: list[str]
         (("--pool", "1000", "--volatility", "nan"), "--volatility: nan is not between"),
         (("--pool", "1000", "--volatility", "0.8", "--oracle", "never"), "--oracle 'never'"),
         (("--pool", "1000", "--horizon", "soon"), "--horizon"),
+        (("--pool", "1000", "--fee", "nan"), "Invalid value for '--fee'"),
+        (("--pool", "1000", "--close-factor", "0"), "--close-factor: 0 is not"),
         (("--pool", "1000", "--cross", "ETH:ETH=1"), "--cross"),
         (("--depth", "nothing.csv"), "nothing.csv: cannot be read"),
         (("--depth-of", "nobody:ETH"), "--depth-of"),
