@@ -78,6 +78,9 @@ async def proven(
         poor = _cannot_pay(standing, option, limits)
         if poor:
             raise Refusal(poor)
+        barred = _barred(option, standing)
+        if barred:
+            raise Refusal(barred)
         option = replace(option, value_usd=worth(option, seen.account, prices(), standing, limits.health_tolerance))
     steps, simulation = await rehearsed(plan, option, seen.account, writer)
     return Ready(seen, option, steps, simulation)
@@ -99,7 +102,8 @@ def worth(
     facility = facility or option.facility or Facility(option.asset, frozenset({option.means}))
     tokens = option.amount
     if option.amount_units is not None:
-        tokens = WIDE.scaleb(Decimal(option.amount_units), -facility.decimals)
+        # A chain is sent the units, a venue the amount: where an edited plan has two of them, the larger one counts.
+        tokens = max(tokens, WIDE.scaleb(Decimal(option.amount_units), -facility.decimals))
     price = price_of(account, facility, prices, trigger_prices(account, prices)[0])
     rate = usd_rate(account, prices)
     if price is None or rate is None or option.value_usd is None:
@@ -136,6 +140,16 @@ async def answered(what: str, answer: Awaitable[T]) -> T:
         raise
     except AppError as error:
         raise Refusal(f"{what}: {error}") from error
+
+
+def _barred(option: Option, standing: Standing) -> str:
+    """Return why what the option acts on takes it no more, or "": a right was lost, or the plan came from a file."""
+    planned = option.facility
+    for one in standing.facilities:
+        is_same = planned is None or (one.contract, one.side) == (planned.contract, planned.side)
+        if one.asset == option.asset and option.means in one.means and is_same and one.refused:
+            return f"{one.asset}: {one.refused}"
+    return ""
 
 
 def _cannot_pay(standing: Standing, option: Option, limits: Limits) -> str:

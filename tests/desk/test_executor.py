@@ -158,6 +158,11 @@ EDITED: dict[str, tuple[dict[str, object], Facility | None, str]] = {
     "value": ({"value": "1"}, None, "5,000.00 USD is over the cap of 4,999.00 USD per action"),
     "units": ({"value": "1"}, Facility("ETH", SUPPLY), "5,000.00 USD is over the cap"),
     "decimals": ({"amount": D("0.02"), "value": "50"}, Facility("ETH", SUPPLY, decimals=18), "5,000.00 USD is over"),
+    "amount": (
+        {"amount_units": 2 * 10**16, "value": "50"},
+        Facility("ETH", SUPPLY, decimals=18),
+        "5,000.00 USD is over",
+    ),
     "another asset": ({"asset": "WBTC", "value": "1"}, Facility("ETH", SUPPLY), "WBTC is nothing that"),
     "no price": ({"asset": "WBTC", "value": "1"}, Facility("WBTC", SUPPLY), "its value in USD is unknown"),
 }
@@ -172,6 +177,13 @@ def test_caps_hold_what_is_sent_and_not_what_a_plan_says_of_it(tmp_path: Path, c
         bench.chain.standing_now = replace(bench.chain.standing_now, facilities=(facility,))
     plan = plan_for(**change)  # type: ignore[arg-type]  # named by the case
     assert reason in refused(bench, lambda: bench.run(plan))
+
+
+def test_what_is_refused_by_now_is_not_sent_though_the_plan_knew_no_blocker(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    frozen = Facility("ETH", SUPPLY, decimals=18, refused="the market is frozen")
+    bench.chain.standing_now = replace(bench.chain.standing_now, facilities=(frozen,))
+    assert refused(bench, lambda: bench.run(plan_for())) == "ETH: the market is frozen"
 
 
 def test_a_plan_at_the_cap_survives_a_price_that_rose_a_little(tmp_path: Path) -> None:
