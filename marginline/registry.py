@@ -36,6 +36,7 @@ RESCUE_MODULES: Mapping[str, str] = {
     "binance-pm": "providers.binance_futures.pm_rescue",
     "binance-usdm": "providers.binance_futures.usdm_rescue",
     "bybit": "providers.bybit_account.rescue",
+    "ccxt": "providers.ccxt_venue.moves",
     "deribit": "providers.deribit.moves",
     "hyperliquid": "providers.hyperliquid_rescue",
     "okx": "providers.okx_account.rescue",
@@ -71,7 +72,7 @@ def option_module(venue: str) -> ModuleType:
 
 def rescue_module(provider: str) -> ModuleType | None:
     """Return the module that rescues accounts of a provider, `None` when nothing does: it has `make(...)`."""
-    module = RESCUE_MODULES.get(provider)
+    module = RESCUE_MODULES.get(family(provider))
     return None if module is None else import_module(module)
 
 

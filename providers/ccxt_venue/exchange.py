@@ -124,16 +124,16 @@ class Exchange:
             return reply
 
         carried = type("Carried", (base,), {"throttle": throttle, "fetch": fetch, "cost": 1.0})
-        made = carried({**self._keys(base), "enableRateLimit": True, "number": str})
+        made = carried({**self._keys(base, self._credentials), "enableRateLimit": True, "number": str})
         made.has = {**made.has, "fetchCurrencies": False}  # which needs rights that nothing here needs
         if made.options.get("defaultType") in (None, "spot", "margin"):
             made.options["defaultType"] = "swap"
         return made
 
-    def _keys(self, base: Any) -> dict[str, str]:
-        held = {"key": self._credentials.key, "secret": self._credentials.reveal_secret(), **self._more}
-        if self._credentials.has("passphrase"):
-            held["passphrase"] = self._credentials.passphrase
+    def _keys(self, base: Any, keys: Credentials) -> dict[str, str]:
+        held = {"key": keys.key, "secret": keys.reveal_secret(), **self._more}
+        if keys.has("passphrase"):
+            held["passphrase"] = keys.passphrase
         wanted = [name for name, is_needed in base().requiredCredentials.items() if is_needed]
         missing = [_PARTS.get(name, name) for name in wanted if _PARTS.get(name, name) not in held]
         if missing:
@@ -144,19 +144,12 @@ class Exchange:
         """Ask from the exchange's thread; the loop does it."""
         if self._loop is None:
             raise Unreachable(self.venue, "nothing runs that could ask")
-        if body is not None and not isinstance(body, str | bytes):
-            raise Refused(self.venue, f"{method} with a form of files, which is not sent from here")
         asked = asyncio.run_coroutine_threadsafe(self._ask(url, method, headers, body, cost), self._loop)
         return asked.result().decode("utf-8", "replace")
 
-    async def _ask(
-        self, url: str, method: str, headers: Mapping[str, str], body: str | bytes | None, cost: float
-    ) -> bytes:
-        parts = urlsplit(url)
-        content = body.encode() if isinstance(body, str) else body
-        sent = {name: str(value) for name, value in headers.items() if value is not None}
-        call = Call(method, parts.path, parts.query, sent, content or None)
-        origin = (self._rest_url or f"{parts.scheme}://{parts.netloc}").rstrip("/")
+    async def _ask(self, url: str, method: str, headers: Mapping[str, str], body: Any, cost: float) -> bytes:
+        call = _call(url, method, headers, body, self.venue)
+        origin = self.origin_of(url)
         # What ccxt signed has one time and one nonce in it: whoever asks again lets it sign again.
         budget = self._budget(origin)
         transport = self._transports.get(origin)
@@ -165,6 +158,50 @@ class Exchange:
                 self.venue, origin, budget=budget, attempts=1, timeout_s=15.0, tls_ca=self._tls_ca, judge=self._judge
             )
         return await transport.call(lambda: call, is_read=True, weight=min(cost, budget.capacity))
+
+    def origin_of(self, url: str) -> str:
+        """Return which host is asked for a URL of ccxt: `rest_url` instead of it where that is set."""
+        parts = urlsplit(url)
+        return (self._rest_url or f"{parts.scheme}://{parts.netloc}").rstrip("/")
+
+    def writing(self, origin: str) -> HttpTransport:
+        """Return the transport for what moves money; an error that ccxt cannot place leaves its outcome unknown."""
+        transport = self._transports.get(f"write {origin}")
+        if transport is None:
+            transport = self._transports[f"write {origin}"] = HttpTransport(
+                self.venue, origin, budget=self._budget(origin), tls_ca=self._tls_ca, judge=self._judge_write
+            )
+        return transport
+
+    def unsent(self, work: Callable[[Any], object], keys: Credentials) -> tuple[str, Call]:
+        """Return the host and the request that `work` makes of ccxt, signed with `keys` and not sent.
+
+        Raises `Refused` when ccxt makes none by itself, or the markets have not been read in this process.
+        """
+        if self._made is None or not self._made.markets:
+            raise Refused(self.venue, "the markets are not read yet: make the step again")
+        base = type(self._made).__mro__[1]
+
+        def fetch(_: Any, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+            raise _Captured(url, method, headers, body)
+
+        held = {**self._keys(base, keys), "enableRateLimit": False, "number": str}
+        signing = type("Signing", (base,), {"fetch": fetch})(held)
+        signing.set_markets(list(self._made.markets.values()))
+        signing.options["defaultType"] = self._made.options.get("defaultType")
+        try:
+            work(signing)
+        except _Captured as caught:
+            return self.origin_of(caught.url), _call(caught.url, caught.method, caught.headers, caught.body, self.venue)
+        except _base_error() as error:
+            raise Refused(self.venue, f"ccxt makes no request of it: {inert(str(error), 120)}") from error
+        raise Refused(self.venue, "ccxt makes no request of it")
+
+    def _judge_write(self, place: str, status: int, body: bytes) -> ProviderError | None:
+        found = self._judge(place, status, body)
+        if type(found) is Refused and found.detail.startswith(f"{place}: ExchangeError"):
+            return Unreachable(self.venue, f"the request may have been taken: {found.detail}")
+        return found
 
     def _budget(self, origin: str) -> Budget:
         pause_ms = float(getattr(self._made, "rateLimit", None) or 100)
@@ -201,6 +238,23 @@ class Exchange:
     def _unauthorised(self, place: str, status: int | None) -> Unauthorised:
         said = f"{place}: {self._credentials.hint} or its secret is refused; needed: {self._needed}"
         return Unauthorised(self.venue, said, status)
+
+
+class _Captured(Exception):
+    """A request that ccxt would send now."""
+
+    def __init__(self, url: str, method: str, headers: Any, body: Any) -> None:
+        super().__init__("captured")
+        self.url, self.method, self.headers, self.body = url, method, dict(headers or {}), body
+
+
+def _call(url: str, method: str, headers: Mapping[str, Any], body: Any, venue: str) -> Call:
+    if body is not None and not isinstance(body, str | bytes):
+        raise Refused(venue, f"{method} with a form of files, which is not sent from here")
+    parts = urlsplit(url)
+    content = body.encode() if isinstance(body, str) else body
+    sent = {name: str(value) for name, value in headers.items() if value is not None}
+    return Call(method, parts.path, parts.query, sent, content or None)
 
 
 def _base_error() -> type[Exception]:

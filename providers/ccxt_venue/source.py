@@ -2,7 +2,7 @@
 
 For venues without an adapter of their own, which reads more and closer. Needs the extra: pip install
 'marginline[ccxt]'. `rest_url` replaces scheme and host of everything that ccxt asks; signatures stay those of the
-venue's own host. It does not rescue: what to pay in is told by hand.
+venue's own host. Rescued is the margin of isolated positions, where ccxt can add to it (`moves.py`).
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from typing import Any
 from engine.accounts import Account, Kind
 from providers.ccxt_venue.accounts import accounts_of, number, positions_of
 from providers.ccxt_venue.exchange import Exchange, exchange_id
-from providers.credentials import Credentials
 from providers.errors import ConfigError, Malformed, RateLimited, Refused, Unauthorised, Unreachable
 from providers.following import FollowedAccounts, Taken
 from providers.http import checked_url
@@ -30,8 +29,12 @@ INFO = ProviderInfo(
     reads=("cross and isolated positions", "balances", "leverage tiers where the venue has them", "inverse contracts"),
     required=frozenset({"key", "secret"}),
     settings=frozenset({"passphrase", "subaccount", "address", "rest_url", "poll_s", "stale_after_s", "tls_ca"}),
+    rescues=("add-margin",),
     live="poll 15 s",
-    permissions={"read": "reading of derivatives positions and balances, nothing else"},
+    permissions={
+        "read": "reading of derivatives positions and balances",
+        "rescue": "trading of derivatives, which margin of a position counts as",
+    },
 )
 _POLL_S, _RULES_S = 15.0, 6 * 3600.0
 _ATTEMPTS, _PATIENCE_S = 3, 5.0
@@ -39,32 +42,34 @@ _ATTEMPTS, _PATIENCE_S = 3, 5.0
 
 def source(options: AccountOptions) -> PositionSource:
     """Return the source of one account; raises `ConfigError` for an unknown exchange, a missing key, or no ccxt."""
+    return CcxtAccounts(options)
+
+
+def exchange_of(options: AccountOptions, purpose: str) -> Exchange:
+    """Return the exchange of one account, asked for `purpose` ("read", "rescue"); raises `ConfigError`."""
     name = exchange_id(options.provider, options.name)
-    keys = options.credentials
+    keys, url = options.credentials, options.rest_url
     missing = [part for part in ("key", "secret") if keys is None or not keys.has(part)]
     if keys is None or missing:
         raise ConfigError(f'{options.name}: {options.provider} needs {" and ".join(missing)}, as in key = "env:NAME"')
-    return CcxtAccounts(options, name, keys)
+    given = {"subaccount": options.subaccount, "address": options.address}
+    return Exchange(
+        name,
+        keys,
+        {part: value for part, value in given.items() if value is not None},
+        needed=INFO.permissions[purpose],
+        rest_url=None if url is None else checked_url(options.provider, url, "https", "http"),
+        tls_ca=options.tls_ca,
+    )
 
 
 class CcxtAccounts(FollowedAccounts[None]):
     """One key's accounts at one exchange of ccxt; a `providers.ports.PositionSource`. `clock` is UTC now in ns."""
 
-    def __init__(
-        self, options: AccountOptions, name: str, keys: Credentials, *, clock: Callable[[], int] = time.time_ns
-    ) -> None:
-        given = {"subaccount": options.subaccount, "address": options.address}
-        url = options.rest_url
-        self._exchange = Exchange(
-            name,
-            keys,
-            {part: value for part, value in given.items() if value is not None},
-            needed=INFO.permissions["read"],
-            rest_url=None if url is None else checked_url(options.provider, url, "https", "http"),
-            tls_ca=options.tls_ca,
-        )
-        reader = CcxtReader(options.name, name, self._exchange)
-        super().__init__(options, reader, (), poll_s=_POLL_S, clock=clock)
+    def __init__(self, options: AccountOptions, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._exchange = exchange_of(options, "read")
+        name = options.provider.partition(":")[2]
+        super().__init__(options, CcxtReader(options.name, name, self._exchange), (), poll_s=_POLL_S, clock=clock)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -98,7 +103,7 @@ class CcxtReader:
             self._markets = await self._asked(lambda exchange: dict(exchange.load_markets(bool(exchange.markets))))
             self._tiers.clear()
             self._rules_due_s = now_s + _RULES_S
-        rows = await self._asked(_positions)
+        rows = await self._asked(read_positions)
         totals = await self._asked(_totals)
         unknown = sorted({str(row.get("symbol")) for row in rows} - self._tiers.keys())
         if unknown:
@@ -129,7 +134,8 @@ class CcxtReader:
         return Reading(self._account, found, now_ns)
 
 
-def _positions(exchange: Any) -> list[Mapping[str, Any]]:
+def read_positions(exchange: Any) -> list[Mapping[str, Any]]:
+    """Return the unified rows of all positions; raises `ProviderError`."""
     if not exchange.has.get("fetchPositions"):
         raise Refused(f"ccxt:{exchange.id}", "ccxt cannot read positions of this exchange")
     rows = exchange.fetch_positions()
