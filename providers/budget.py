@@ -32,6 +32,11 @@ class Budget:
         short = max(0.0, min(weight, self.capacity) - self._left) / self._per_s
         return max(short, self._blocked_until - self._at)
 
+    def blocked_s(self) -> float:
+        """Return for how long the venue itself wants to hear nothing; 0 when it said nothing of the kind."""
+        self._refill()
+        return max(0.0, self._blocked_until - self._at)
+
     def take(self, weight: float) -> None:
         """Count a request of `weight` that goes out once its wait is over."""
         self._refill()

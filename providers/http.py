@@ -217,7 +217,7 @@ class HttpTransport:
         """
         attempts = self._attempts if is_read else 1
         for attempt in range(1, attempts + 1):
-            await self._await_budget(weight)
+            await self._await_budget(weight, is_read=is_read)
             call = make()
             place = f"{call.method} {call.path}".rstrip()
             try:
@@ -233,10 +233,11 @@ class HttpTransport:
                 await self._sleep(pause_s)
         raise ValueError(f"attempts must be at least 1, not {attempts}")
 
-    async def _await_budget(self, weight: float) -> None:
+    async def _await_budget(self, weight: float, *, is_read: bool) -> None:
+        """Wait for the request's turn. A write goes ahead of reads: its signature ages, and a rescue must not wait."""
         if self._budget is None:
             return
-        wait_s = self._budget.wait_s(weight)
+        wait_s = self._budget.wait_s(weight) if is_read else self._budget.blocked_s()
         if wait_s > self._patience_s:
             raise RateLimited(self.venue, f"request budget used up; free in {wait_s:.0f} s", wait_s)
         self._budget.take(weight)

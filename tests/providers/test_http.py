@@ -218,6 +218,19 @@ def test_a_budget_that_would_take_too_long_is_raised_not_waited_for() -> None:
     assert clock.slept == []
 
 
+def test_a_write_goes_ahead_of_reads_but_not_against_the_venues_own_word() -> None:
+    clock = Clock()
+    budget = Budget(10, 60, clock=clock)
+    budget.take(10)
+    answer, asked = in_turn(httpx.Response(200), httpx.Response(200))
+    run(lambda: transport(answer, clock, budget=budget).post("/move", {}, weight=5))
+    assert (len(asked), clock.slept) == (1, [])
+    assert budget.wait_s(1) == 36  # reads pay for it
+    budget.block(60)
+    assert "budget used up" in str(failure(lambda: transport(answer, clock, budget=budget).post("/move", {})))
+    assert len(asked) == 1
+
+
 def test_the_venues_own_count_corrects_the_budget_downwards_only() -> None:
     budget = Budget(6000, 60, clock=Clock())
     for told, used in (("5000", 5000), ("10", 5000), ("lots", 5000)):
