@@ -17,7 +17,7 @@ from threading import Timer
 import numpy as np
 
 from engine.simulation.cascade_book import prior
-from engine.simulation.cascade_dynamic import Map, Setting, bucketed, here, simulated
+from engine.simulation.cascade_dynamic import Map, Outcomes, Setting, bucketed, here, simulated
 from engine.simulation.cascade_impact import Pool
 from engine.simulation.cascade_static import at_rest, in_order
 
@@ -25,6 +25,8 @@ Row = tuple[str, str, str, str]
 _PRICE, _SEED = 3000.0, 7
 _BORROWERS, _SHOCKS = 1_000_000, 100_000
 _LOANS, _PATHS = 100_000, 1_000
+_MANY = 5_000
+"""Paths that a cluster is given: enough work for its overhead to be small beside it."""
 _LONGEST_S = 300.0
 
 
@@ -55,21 +57,23 @@ def _paths() -> list[Row]:
     buckets = bucketed(prior(_LOANS, 2e9, _PRICE, seed=_SEED))
     pool, setting = Pool(1e6, _PRICE), Setting(1.2, throughput=1e7)
 
-    def seconds(run: Map) -> tuple[float, np.ndarray]:
+    def seconds(run: Map, paths: int) -> tuple[float, Outcomes]:
         started = time.perf_counter()
-        found = simulated(buckets, pool, setting, paths=_PATHS, seed=_SEED, run=run)
+        found = simulated(buckets, pool, setting, paths=paths, seed=_SEED, run=run)
         return time.perf_counter() - started, found
 
-    alone, expected = seconds(here)
+    once, _ = seconds(here, _PATHS)
+    alone, expected = seconds(here, _MANY)
     found: list[Row] = [
-        ("14", f"  100k loans x 1k paths x 144 steps, {len(buckets)} buckets, this process", f"{alone:.2f} s", "")
+        ("14", f"  100k loans x 1k paths x 144 steps, {len(buckets)} buckets, this process", f"{once:.2f} s", ""),
+        ("14", f"  {_MANY:,} paths, this process", f"{alone:.2f} s", ""),
     ]
     from marginline.cluster import cluster
 
     for workers in (1, 2):
         with _workers(workers) as address, cluster(address, connect_s=20, wait_s=_LONGEST_S) as run:
-            seconds(run)  # imports and connections are made once in a worker's life
-            taken, outcomes = seconds(run)
+            seconds(run, 128)  # imports and connections are made once in a worker's life
+            taken, outcomes = seconds(run, _MANY)
         same = "identical" if np.array_equal(expected, outcomes) else "DIFFERENT"
         gain, over = alone / taken, taken - alone / workers
         found.append(

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -200,7 +201,7 @@ def _made(rows: Iterable[Row], where: str, threshold: float | None, bonus: float
         units.append(amounts)
     if not figures:
         raise BookError(f"{where}: the book is empty: it has no loan with debt")
-    twice = {name for name in names if name and names.count(name) > 1} if len(names) <= 10_000 else set()
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if twice:
         raise BookError(f"{where}: two loans are called {min(twice)[:40]!r}")
     assets = tuple(dict.fromkeys(asset for held in units for asset in held)) or ("ETH",)
