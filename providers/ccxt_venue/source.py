@@ -26,7 +26,7 @@ INFO = ProviderInfo(
     "ccxt",
     "Any other perpetuals venue of ccxt, as ccxt:<id> (extra: marginline[ccxt])",
     kinds=frozenset({Kind.PERP}),
-    reads=("cross and isolated positions", "balances", "leverage tiers where the venue has them", "inverse contracts"),
+    reads=("cross and isolated positions", "balances", "linear and inverse contracts", "leverage tiers where told"),
     required=frozenset({"key", "secret"}),
     settings=frozenset({"passphrase", "subaccount", "address", "rest_url", "poll_s", "stale_after_s", "tls_ca"}),
     rescues=("add-margin",),
@@ -86,7 +86,7 @@ class CcxtReader:
         self._markets: Mapping[str, Mapping[str, Any]] = {}
         self._tiers: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._rules_due_s = -inf
-        self._seen: tuple[list[Mapping[str, Any]], dict[str, Decimal]] | None = None
+        self._seen: tuple[list[Mapping[str, Any]], dict[str, Decimal], dict[str, Decimal]] | None = None
 
     def sockets(self) -> Sequence[Subscription[None]]:
         """Return nothing: it polls."""
@@ -104,11 +104,11 @@ class CcxtReader:
             self._tiers.clear()
             self._rules_due_s = now_s + _RULES_S
         rows = await self._asked(read_positions)
-        totals = await self._asked(_totals)
+        totals, used = await self._asked(_balances)
         unknown = sorted({str(row.get("symbol")) for row in rows} - self._tiers.keys())
         if unknown:
             self._tiers |= await self._asked(partial(_tiers, symbols=unknown))
-        self._seen = rows, totals
+        self._seen = rows, totals, used
 
     async def _asked(self, work: Callable[[Any], Any]) -> Any:
         """Return what ccxt reads; a short pause is waited for, and the request then signed anew."""
@@ -128,10 +128,13 @@ class CcxtReader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if self._seen is None:
             raise Unreachable(self._exchange.venue, f"{self._account}: nothing read yet")
-        rows, totals = self._seen
+        rows, totals, used = self._seen
         held = positions_of(rows, self._markets, self._tiers, self._name)
         found: tuple[Account, ...] = accounts_of(self._account, self._exchange.venue, held, totals, now_ns)
-        return Reading(self._account, found, now_ns)
+        # Some of ccxt's parsers leave out rows that lack a figure: money in use tells that something is held.
+        busy = "" if held else ", ".join(f"{amount:f} {coin}" for coin, amount in used.items() if amount > 0)
+        lost = (f"{busy} in use, but no position is told: open orders, or what ccxt could not read",) if busy else ()
+        return Reading(self._account, found, now_ns, degraded=lost)
 
 
 def read_positions(exchange: Any) -> list[Mapping[str, Any]]:
@@ -144,10 +147,18 @@ def read_positions(exchange: Any) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _totals(exchange: Any) -> dict[str, Decimal]:
-    told = exchange.fetch_balance().get("total") or {}
-    found = {str(coin): number(total, f"balance of {coin}") for coin, total in told.items()}
-    return {coin: total for coin, total in found.items() if total is not None}
+def _balances(exchange: Any) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Return what there is of each coin, and what of it is in use."""
+    told = exchange.fetch_balance()
+    total, used = (
+        {
+            str(coin): amount
+            for coin, value in (told.get(part) or {}).items()
+            if (amount := number(value, f"{part} of {coin}")) is not None
+        }
+        for part in ("total", "used")
+    )
+    return total, used
 
 
 def _tiers(exchange: Any, symbols: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:

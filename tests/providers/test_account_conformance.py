@@ -12,7 +12,7 @@ import pytest
 from engine.accounts import Kind
 from engine.alerts import call_condition
 from engine.assess import assess
-from marginline.registry import ACCOUNT_MODULES, RESCUE_MODULES, account_module
+from marginline.registry import ACCOUNT_MODULES, RESCUE_MODULES, account_module, family
 from providers.errors import AppError, ConfigError, Malformed, ProviderError, RateLimited, Refused, Unreachable
 from providers.ports import LinkChange, LinkState, Reading
 from providers.rescue_ports import Fate
@@ -102,7 +102,7 @@ def test_an_adapter_tells_what_it_reads_does_and_needs(venue: Venue) -> None:
     assert info.kinds
     assert info.reads
     assert info.live.startswith(("websocket", "poll")), info.live
-    assert bool(info.rescues) == (venue.provider in RESCUE_MODULES) == (venue.rescue is not None)
+    assert bool(info.rescues) == (family(venue.provider) in RESCUE_MODULES) == (venue.rescue is not None)
     has_key = "key" in info.settings | info.required
     assert not has_key or info.permissions.get("read"), "permissions must say what a key needs to read"
     assert not info.rescues or info.permissions.get("rescue"), "permissions must say what a rescue needs"

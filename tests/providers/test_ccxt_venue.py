@@ -267,6 +267,22 @@ def test_limits_are_obeyed_breaks_are_tried_again_and_nonsense_is_malformed(venu
     asyncio.run(story())
 
 
+def test_money_in_use_without_a_position_is_doubted(venue: CcxtBinance) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(30), venue.server() as server:
+            accounts = source(options(server))
+            for lot in venue.lots:
+                lot.entry = D(0)  # such a row ccxt leaves out
+            reading = await accounts.read()
+            assert reading.accounts[0].positions == ()
+            assert "USDT in use, but no position is told" in reading.degraded[0]
+            venue.lots = []
+            assert (await accounts.read()).degraded == ()
+            await accounts.aclose()  # type: ignore[attr-defined]  # beyond the port
+
+    asyncio.run(story())
+
+
 def test_a_key_that_lacks_a_part_is_told_by_our_name_of_it(venue: CcxtBinance) -> None:
     async def story() -> None:
         async with asyncio.timeout(30), venue.server() as server:
