@@ -176,8 +176,13 @@ class Following(Generic[P]):
             return
         if taken is Taken.STATE:
             self._state_at_s = self._pushed_at_s = now_s
-        if now_s - self._state_at_s < self._stale_after_s:
-            self._publish()
+        if now_s - self._state_at_s >= self._stale_after_s:
+            return
+        if taken is Taken.PART and self._poll_fault and now_s - self._pushed_at_s >= self._stale_after_s:
+            # A price heals no link that is down: only a state does, polled or pushed.
+            self._put_reading()
+            return
+        self._publish()
 
     def _publish(self) -> None:
         detail = ""
@@ -187,6 +192,9 @@ class Following(Generic[P]):
         elif self._poll_fault:
             detail = f"pushed, not reconciled: {self._poll_fault}"
         self._tell(LinkState.LIVE, detail)
+        self._put_reading()
+
+    def _put_reading(self) -> None:
         self._mailbox.put("reading", self._reader.reading(self._clock()))
         self._news.set()
 

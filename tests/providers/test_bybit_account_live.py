@@ -159,6 +159,27 @@ async def test_a_busy_venue_is_asked_again_and_then_told_as_down(venue: Bybit) -
 
 
 @looped
+async def test_a_pushed_price_does_not_heal_a_link_whose_polls_fail(venue: Bybit) -> None:
+    busy = Reply(200, {"retCode": 10016, "retMsg": "Internal System Error.", "result": {}})
+    async with venue.server as server, reading(venue, ws=True, poll_s=0.05) as accounts:
+        items = accounts.watch()
+        await until(items, lambda item: isinstance(item, Reading))
+        await server.until_connected("/v5/public/linear")
+        venue.server.fail(busy, times=500, only=lambda asked: asked.path == "/v5/account/wallet-balance")
+        await until(items, lambda item: isinstance(item, LinkChange) and item.state is LinkState.DOWN)
+        await server.push(venue.ticker_frame("BTCUSDT", kind="delta", markPrice="59000"), to="public")
+        states = set()
+        async for item in items:
+            if isinstance(item, LinkChange):
+                states.add(item.state)
+            elif item.accounts[0].positions[0].mark_price == 59000:
+                break
+        assert LinkState.LIVE not in states
+        venue.server.heal()
+        await until(items, lambda item: isinstance(item, LinkChange) and item.state is LinkState.LIVE)
+
+
+@looped
 async def test_a_truncated_reply_is_malformed(venue: Bybit) -> None:
     async with venue.server, reading(venue) as accounts:
         venue.server.fail(Reply(200, b'{"retCode":0,"result":{"list":[{"coin'), only=lambda a: "wallet" in a.path)
