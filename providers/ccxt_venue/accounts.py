@@ -2,7 +2,8 @@
 
 Structures: docs.ccxt.com, "Position structure", "Balance structure" and "Leverage tiers structure" (read 2026-11). Any
 member may be missing; numbers come as text, or as floats that are read by their shortest text. The manual does not say
-whether a balance holds unrealised profit or the margin of isolated positions, so the reading that leaves less counts.
+whether a balance holds unrealised profit or the margin of isolated positions: the reading that fits the liquidation
+prices of the venue counts, and where none does, or none is told, the one that leaves less.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +11,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from engine.accounts import Account, Collateral, Kind, MarginMode, Position, Tier, VenueReport
+from engine.assess import assess
 from engine.prices import OraclePrice
 from engine.record import record
 from providers.errors import Malformed
 from providers.margin_tiers import continuous_tiers
 
 ZERO, ONE = Decimal(0), Decimal(1)
+_FITS = Decimal("0.01")
 WORSE = "ccxt does not tell whether the balance holds open profit and isolated margin: what leaves less is taken"
 FLAT = "the present maintenance rate is taken for any size: no tiers are told"
 # Their tiers are counted in contracts, which ccxt passes on as if they were values (ccxt 4.5.90).
@@ -166,13 +169,17 @@ def accounts_of(
         apart = sum((each.margin or ZERO for each in mine if each.is_isolated), ZERO)
         profit = sum((each.profit or ZERO for each in cross), ZERO)
         total = totals.get(coin)
-        balance = (total or ZERO) - max(profit, ZERO) - max(apart, ZERO)
         lacking = () if total is not None or not cross else (f"balance of {coin} not told",)
-        worse = WORSE if cross and (profit > 0 or apart > 0) else ""
         if cross or total:
-            found.append(
-                _account(f"{name}:{coin}", provider, coin, cross, balance, MarginMode.CROSS, lacking, worse, now_ns)
-            )
+            label, had, cross_mode = f"{name}:{coin}", total or ZERO, MarginMode.CROSS
+            readings = {had - more for more in (ZERO, profit, apart, profit + apart)} if cross else set()
+            made = [_account(label, provider, coin, cross, each, cross_mode, lacking, "", now_ns) for each in readings]
+            fitting = made[0] if len(made) == 1 else _fitting(made, now_ns)
+            if fitting is None:
+                least = had - max(profit, ZERO) - max(apart, ZERO)
+                worse = WORSE if profit > 0 or apart > 0 else ""
+                fitting = _account(label, provider, coin, cross, least, cross_mode, lacking, worse, now_ns)
+            found.append(fitting)
         for each in mine:
             if each.is_isolated:
                 lacking = () if each.margin is not None else (f"margin of {each.symbol} not told",)
@@ -180,6 +187,24 @@ def accounts_of(
                 label = f"{name}:{each.symbol.partition(':')[0]}"
                 found.append(_account(label, provider, coin, [each], own, MarginMode.ISOLATED, lacking, "", now_ns))
     return tuple(found)
+
+
+def _fitting(readings: Sequence[Account], now_ns: int) -> Account | None:
+    """Return the reading of a balance that gives the liquidation prices which the venue tells.
+
+    `None` where it tells none, none of ours is within a hundredth of the mark, or two of them are.
+    """
+    fits = []
+    for account in readings:
+        points = assess(account, {}, now_ns).liquidation
+        offs = []
+        for held in account.positions:
+            if held.venue_liquidation_price is not None and held.mark_price is not None:
+                price = points[held.asset].price if held.asset in points else None
+                offs.append(ONE if price is None else abs(price - held.venue_liquidation_price) / held.mark_price)
+        if offs and max(offs) <= _FITS:
+            fits.append(account)
+    return fits[0] if len(fits) == 1 else None
 
 
 def _account(
@@ -211,7 +236,7 @@ def _account(
         mode=mode,
         quote=quote,
         # An inverse contract is backed by its coin, whose value moves with the position.
-        balance=ZERO if is_inverse else balance,
+        balance=balance if not is_inverse else min(balance, ZERO) * prices[coin].price if coin in prices else ZERO,
         collateral=(Collateral(coin, max(balance, ZERO), ONE),) if is_inverse and coin in prices else (),
         positions=tuple(_position(each) for each in held),
         oracles=prices,

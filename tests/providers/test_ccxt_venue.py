@@ -70,6 +70,23 @@ def test_the_balance_is_read_in_the_way_that_leaves_less() -> None:
     assert WORSE not in losing.estimated
 
 
+@pytest.mark.parametrize(("told", "balance"), [("2525.252525", 1000), ("2626.767676", 799), ("2000", 799), (0, 799)])
+def test_the_venues_liquidation_price_tells_which_reading_is_right(told: object, balance: int) -> None:
+    """2 ETH at 3,000 with 1 % maintenance: liquidated at (6,000 - balance) / (2 x 0.99)."""
+    (account,) = read(LONG | {"liquidationPrice": told})
+    assert account.balance == balance
+    assert (WORSE in account.estimated) == (told in ("2000", 0))
+
+
+def test_a_coin_that_may_be_owed_counts_against_an_inverse_position() -> None:
+    row = {"symbol": "BTC/USD:BTC", "side": "long", "contracts": 300, "entryPrice": 50000, "markPrice": 60000}
+    row |= {"marginMode": "cross", "maintenanceMarginPercentage": 0.005, "notional": 0.5, "unrealizedPnl": 0.1}
+    (account,) = read(row, totals={"BTC": D("0.05")})
+    assert account.collateral[0].amount == 0
+    assert account.balance == D("-0.05") * 60_000
+    assert WORSE in account.estimated
+
+
 def test_tiers_are_joined_and_those_in_contracts_left_alone() -> None:
     tiers = [
         {"minNotional": 0.0, "maintenanceMarginRate": 0.004},
