@@ -3,7 +3,8 @@
     async with everywhere(folder) as all_of_them:
         await command("status", "--json", config=all_of_them.config)
 
-An account is called as its provider. The venues are those of the conformance suite, and one account by hand.
+An account is called as its provider, with "-" for ":". The venues are those of the conformance suite, and one account
+by hand.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +30,7 @@ MANUAL = (
 
 @dataclass(frozen=True)
 class Everywhere:
-    """The served venues by provider, the config, and what every account should hold by its name in the config."""
+    """The served venues and their servers by account name, the config, and what every account should hold in it."""
 
     venues: Mapping[str, Venue]
     servers: Mapping[str, Any]
@@ -50,7 +51,12 @@ class Everywhere:
 
 def own(venue: Venue, account: str) -> str:
     """Return the name in this config of an account that the conformance suite calls "kit" or "kit:..."."""
-    return venue.provider + account.removeprefix(NAME)
+    return called(venue.provider) + account.removeprefix(NAME)
+
+
+def called(provider: str) -> str:
+    """Return what the account at a provider is called: no name of an account has a colon."""
+    return provider.replace(":", "-")
 
 
 def _table(provider: str, server: Any, settings: Mapping[str, str], references: Mapping[str, str]) -> Sequence[str]:
@@ -58,31 +64,31 @@ def _table(provider: str, server: Any, settings: Mapping[str, str], references: 
     urls = {"rest_url": server.url_rest, "ws_url": server.url_ws}
     urls = {key: url for key, url in urls.items() if url and key in info.settings | info.required}
     told = {"provider": provider, **urls, **settings, **references}
-    return ["[[account]]", f'name = "{provider}"', *(f'{key} = "{value}"' for key, value in told.items())]
+    return ["[[account]]", f'name = "{called(provider)}"', *(f'{key} = "{value}"' for key, value in told.items())]
 
 
 @asynccontextmanager
 async def everywhere(folder: Path, *more: str) -> AsyncIterator[Everywhere]:
     """Serve every venue and write the config for them, `more` lines at its end; secrets are files beside it."""
-    venues = {venue.provider: venue for venue in registered()}
+    venues = {called(venue.provider): venue for venue in registered()}
     servers: dict[str, Any] = {}
     secrets: dict[str, str] = {}
     lines: list[str] = []
 
-    def hidden(provider: str, given: Mapping[str, str]) -> dict[str, str]:
+    def hidden(name: str, given: Mapping[str, str]) -> dict[str, str]:
         found = {}
         for key, secret in given.items():
-            file = folder / f"{provider}.{key}"
+            file = folder / f"{name}.{key}"
             file.write_text(secret)
             file.chmod(0o600)
             found[key] = f"file:{file}"
-            secrets[f"{provider}.{key}"] = secret
+            secrets[f"{name}.{key}"] = secret
         return found
 
     async with AsyncExitStack() as stack:
-        for provider, venue in venues.items():
-            servers[provider] = await stack.enter_async_context(venue.serve())
-            lines += _table(provider, servers[provider], venue.settings, hidden(provider, venue.secrets))
+        for name, venue in venues.items():
+            servers[name] = await stack.enter_async_context(venue.serve())
+            lines += _table(venue.provider, servers[name], venue.settings, hidden(name, venue.secrets))
         lines += [*MANUAL, "[limits]", "max_topup_usd = 1000000", "max_per_day_usd = 1000000"]
         config = folder / "config.toml"
         config.write_text("\n".join([*lines, *(more or ("[prices]", "venues = []"))]) + "\n")

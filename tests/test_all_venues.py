@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.account_kit import Rescue, Venue
-from tests.everywhere import Everywhere, everywhere, own
+from tests.everywhere import Everywhere, called, everywhere, own
 from tests.marginline.command import Done, marginline
 
 PATIENCE_S = 120.0
@@ -57,7 +57,7 @@ def test_one_config_shows_every_account_of_every_venue_with_its_figures(tmp_path
 
 def test_one_confirmed_top_up_on_each_venue_changes_what_it_serves(tmp_path: Path) -> None:
     async def one(there: Everywhere, venue: Venue, rescue: Rescue) -> None:
-        server = there.servers[venue.provider]
+        server = there.servers[called(venue.provider)]
         before = rescue.figure(server)
         wanted = (own(venue, rescue.account), "--to", rescue.target, "--by", rescue.means.value)
         done = await command(there, "topup", *wanted, "--confirm", "--json")
