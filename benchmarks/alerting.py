@@ -115,9 +115,10 @@ def observe(make: Callable[[], "Desk"], report: Path, *, paints: bool) -> None:
     That is every beat of the loop [monotonic ns, gap ns], every alert [subject, monotonic ns], and each source's name,
     last state and count of dropped frames.
     """
-    from tui import environment
+    if paints:
+        from tui import environment
 
-    environment.prepare()
+        environment.prepare()
     desk = make()
     beats: list[tuple[int, int]] = []
     seen: list[tuple[str, int]] = []

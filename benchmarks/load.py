@@ -184,7 +184,8 @@ def told(seconds: float, who: str) -> list[str]:
         f"  CPU {100 * spent / (ended - began):.1f} % of a core",
         f"  memory {memory[0][1]:.1f} MiB at start, {memory[len(memory) // 2][1]:.1f} in the middle, "
         f"{memory[-1][1]:.1f} at the end; {slope:+.3f} MiB a minute after the first fifth",
-        f"  longest event-loop gap {max(gaps):.0f} ms (99 %: {share_of(gaps, 0.99):.1f} ms)",
+        f"  longest event-loop gap {max(gaps):.0f} ms (99 %: {share_of(gaps, 0.99):.1f} ms; "
+        f"{sum(gap > 50 for gap in gaps)} over 50 ms)",
         f"  tick to alert p50 {share_of(took, 0.5):.1f} ms, p99 {share_of(took, 0.99):.1f} ms, "
         f"{len(took)} alerts of {len(falls)} falls",
         f"  frames dropped: {sum(dropped for _, _, dropped in sources)}",
