@@ -79,6 +79,7 @@ class DashboardApp(App[str]):
         Binding("exclamation_mark", "rescue('disarm')", "disarm", show=False),
         Binding("6", "rescue('open_history')", "history", show=False),
         Binding("7,w", "pane('what-if')", "what-if", show=False),
+        Binding("8,h", "pane('hedge')", "hedge", show=False),
         Binding("d", "leave_for('demo')", "demo", show=False),
         Binding("i", "leave_for('init')", "init", show=False),
     ]
@@ -431,5 +432,9 @@ def _pane(name: str) -> PaneScreen:
             from tui.screen_whatif import WhatIfScreen
 
             return WhatIfScreen()
+        case "hedge":
+            from tui.screen_hedge import HedgeScreen
+
+            return HedgeScreen()
         case _:
             return screen_panes.DetailScreen()

@@ -26,6 +26,9 @@ def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
     """Yield every command with what it does and its key."""
     for number, name in enumerate(("accounts", "prices", "risk", "alerts", "feeds"), 1):
         yield SystemCommand(f"go to {name}", f"key {number}", partial(app.action_pane, name))
+    yield SystemCommand(
+        "go to hedges", "ways to protect the account, side by side, h", partial(app.action_pane, "hedge")
+    )
     yield SystemCommand("go to what-if", "common moves and crashes of the past, w", partial(app.action_pane, "what-if"))
     yield SystemCommand("how it is told", "method, data, age and baseline of each number, m", app.action_method)
     yield SystemCommand("detail", "the selected account in full, enter", partial(app.action_pane, "detail"))

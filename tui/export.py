@@ -122,6 +122,8 @@ async def _run(
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
+        for worker in [each for each in app.workers if each.node is app.screen]:
+            await worker.wait()
         app.paint_again()
         await pilot.pause()
         return await picture(app)
