@@ -23,7 +23,12 @@ from tests.chain.rescuing import ACCOUNT, OWNER, approve, indebted, mint, option
 WEI_PER_BYTE = 10**12
 ETH_USD = 2_500
 # selector f1c7a58b? then return calldataload(4) * 10^12, else revert
+# (push5 e8d4a51000 is 10^12)
 CODE = "0x5f3560e01c63f1c7a58b146011575f5ffd5b60043564e8d4a51000025f5260205ff3"
+
+
+DEARER = CODE.replace("64e8d4a51000", "6509184e72a000")
+"""Ten times as dear."""
 
 
 def prepared(market: Market) -> None:
@@ -120,6 +125,6 @@ def test_data_that_became_dear_since_the_plan_is_refused(market: Market) -> None
         return await rescue.prepare(ACCOUNT, cheap)
 
     assert len(run(market, work)) == 1
-    charge(market)
+    charge(market, DEARER)
     with pytest.raises(Refused, match="fees rose"):
         run(market, work)
