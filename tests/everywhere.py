@@ -55,8 +55,8 @@ def own(venue: Venue, account: str) -> str:
 
 
 def called(provider: str) -> str:
-    """Return what the account at a provider is called: no name of an account has a colon."""
-    return provider.replace(":", "-")
+    """Return what the account at a provider is called: no name has a colon, and a short one is shown uncut."""
+    return provider.partition(":")[0]
 
 
 def _table(provider: str, server: Any, settings: Mapping[str, str], references: Mapping[str, str]) -> Sequence[str]:
