@@ -1,7 +1,7 @@
 """Everything that must hold before an intent is written: each failure is a `Refusal`, and nothing has been signed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
@@ -123,7 +123,7 @@ async def rehearsed(
     if forbidden:
         raise Refusal(forbidden)
     simulation = await answered("simulating", writer.simulate(account, steps))
-    fails = _falls_short(plan, option, simulation, steps)
+    fails = _falls_short(plan, option, simulation)
     if fails:
         raise Refusal(fails)
     return steps, simulation
@@ -164,19 +164,18 @@ def _cannot_pay(standing: Standing, option: Option, limits: Limits) -> str:
     return fees_rose(limits, option.cost_usd, tariff.cost_usd)
 
 
-def _falls_short(plan: Plan, option: Option, simulation: Simulation, steps: Sequence[Step]) -> str:
+def _falls_short(plan: Plan, option: Option, simulation: Simulation) -> str:
     """Return why the dry run forbids to send, or "".
 
-    Without a health it vouches for nothing on a chain, except a full close, after which nothing is owed. Where the
+    Without a health it vouches for nothing, except a full close, after which nothing is owed. Where the
     target is a distance, health must come out as the plan said, within the tolerance of its rounding.
     """
     if simulation.refused:
         return f"simulation: {simulation.refused}"
     health, wanted = simulation.health_factor, plan.target.health
     if health is None:
-        on_chain = any(step.chain_id is not None for step in steps)
         ends_debt = option.is_full_close and option.health.after is None
-        return "the dry run gave no health: not sent blindly" if on_chain and not ends_debt else ""
+        return "" if ends_debt else "the dry run gave no health: not sent blindly"
     if wanted is None and option.health.after is not None:
         wanted = option.health.after * Decimal("0.995")
     if wanted is not None and health < wanted:

@@ -120,7 +120,7 @@ class DydxReader:
         self._markets: dict[str, Market] = {}
         self._priced_s: dict[str, float] = {}
         self._markets_due_s = -inf
-        self._is_new = False
+        self._is_new = self._has_held = False
 
     @property
     def topics(self) -> frozenset[str]:
@@ -168,6 +168,8 @@ class DydxReader:
         try:
             raw = await self._http.get(f"/addresses/{self._address}/parentSubaccountNumber/{self._number}")
         except Refused as error:
+            if error.status == 404 and self._has_held:
+                raise Unreachable(VENUE, "the indexer no longer knows an address that it knew: HTTP 404") from error
             if error.status == 404:
                 self._is_new = True
                 return (Subaccount(self._number, Decimal(0), Decimal(0), Decimal(0)),)
@@ -176,7 +178,7 @@ class DydxReader:
                     VENUE, "the indexer refuses this machine: its place is blocked (HTTP 403)", 403
                 ) from error
             raise
-        self._is_new = False
+        self._is_new, self._has_held = False, True
         return parse_subaccounts(raw)
 
     def take(self, push: Push) -> Taken:

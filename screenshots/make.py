@@ -39,6 +39,7 @@ PICTURES = (
     Picture("detail-120x40", "capped-oracle", 60, (120, 40), keys=("enter",)),
     Picture("method-120x40", "capped-oracle", 60, (120, 40), keys=("m",)),
     Picture("what-if-120x40", "calm", 20, (120, 40), keys=("w",)),
+    Picture("hedge-120x40", "calm", 20, (120, 40), keys=("h",)),
     Picture("prices-120x40", "oracle-lag", 100, (120, 40), keys=("2",)),
     Picture("alerts-120x40", "crash", 130, (120, 40), keys=("4",)),
     Picture("blackout-120x40", "blackout", 230, (120, 40)),

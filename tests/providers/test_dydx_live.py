@@ -9,7 +9,7 @@ import pytest
 from desk.snapshot import Snapshot
 from engine.assessment import Severity
 from providers.dydx import source
-from providers.errors import Refused
+from providers.errors import Refused, Unreachable
 from providers.ports import AccountOptions, LinkState
 from tests.dydx_server import ADDRESS, Child, DydxServer
 from tests.marginline.command import marginline, write
@@ -129,6 +129,20 @@ def test_status_says_what_the_indexer_refuses(tmp_path: Path, reply: Reply, code
     assert done.code != 0
     assert code is None or done.code == code, done.err
     assert says in done.out + done.err
+
+
+def test_an_address_that_was_known_and_is_no_longer_is_unknown_and_not_empty() -> None:
+    async def run() -> None:
+        server = indexer()
+        async with asyncio.timeout(30), server:
+            accounts = source(options(server))
+            assert any(account.positions for account in (await accounts.read()).accounts)
+            server.children = []
+            with pytest.raises(Unreachable, match="no longer knows"):
+                await accounts.read()
+            await accounts.aclose()
+
+    asyncio.run(run())
 
 
 def test_an_address_that_never_held_anything_is_empty_and_says_so() -> None:

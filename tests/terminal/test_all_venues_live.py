@@ -31,7 +31,11 @@ def of(shown: dict[str, str], account: str) -> str:
 def test_top_ups_by_the_command_are_re_read_by_the_running_dashboard(tmp_path: Path) -> None:
     async def work(there: Everywhere, terminal: Terminal) -> None:
         def all_shown(picture: Picture) -> bool:
-            return "ACCOUNT" in picture and f"{len(there.servers) + 1} live" in picture.lines[-2] and len(healths(picture)) >= 17
+            return (
+                "ACCOUNT" in picture
+                and f"{len(there.servers) + 1} live" in picture.lines[-2]
+                and len(healths(picture)) >= 17
+            )
 
         picture = await asyncio.to_thread(terminal.wait_for, all_shown, 30)
         before = healths(picture)
