@@ -1,7 +1,8 @@
-"""Accounts as table rows. Rows are kept: an account that did not change is the same object again."""
+"""Accounts as table rows. A row is made when it is looked at, and kept: unchanged, it is the same again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from typing import overload
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Kind
@@ -36,8 +37,31 @@ _READY_TONES = {"ready": Tone.ACCENT, "needs approve": Tone.WATCH, "stale": Tone
 @record
 class _Kept:
     state: AccountState
+    moment: int
     made_with: tuple[object, ...]
     row: AccountRow
+
+
+class _Rows(Sequence[AccountRow]):
+    """The rows of accounts in order, each made when it is asked for: a screen shows a few of a thousand."""
+
+    def __init__(self, names: tuple[str, ...], row_of: Callable[[str], AccountRow]) -> None:
+        self._names, self._row_of = names, row_of
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> AccountRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AccountRow]: ...
+    def __getitem__(self, index: int | slice) -> AccountRow | Sequence[AccountRow]:
+        if isinstance(index, slice):
+            return tuple(self._row_of(name) for name in self._names[index])
+        return self._row_of(self._names[index])
+
+    def __iter__(self) -> Iterator[AccountRow]:
+        return (self._row_of(name) for name in self._names)
 
 
 class AccountRows:
@@ -45,9 +69,8 @@ class AccountRows:
 
     def __init__(self) -> None:
         self._kept: dict[str, _Kept] = {}
-        self._second = -1
-        self._manner = (False, False, False)
-        self._readiness: Mapping[str, str] = {}
+        self._moment = 0
+        self._shown_with: tuple[object, ...] = ()
         self._outlooks: object = None
 
     def model(self, frame: Frame) -> Accounts:
@@ -55,33 +78,36 @@ class AccountRows:
         accounts = frame.snapshot.accounts
         has_venues = any(source.kind == "prices" for source in frame.snapshot.sources)
         manner = (frame.view.is_masked, frame.is_blackout, has_venues)
-        second = frame.now_ns // 1_000_000_000
         readiness = frame.snapshot.readiness if frame.settings.has_rescue else {}
         outlooks = frame.snapshot.outlooks
-        is_same_moment = second == self._second and manner == self._manner and readiness == self._readiness
-        is_same_moment = is_same_moment and outlooks is self._outlooks
-        self._second, self._manner, self._readiness, self._outlooks = second, manner, readiness, outlooks
-        rows = []
-        kept = self._kept
-        for name in frame.order:
+        shown_with = (frame.now_ns, manner, readiness)
+        if shown_with != self._shown_with or outlooks is not self._outlooks:
+            self._shown_with, self._outlooks = shown_with, outlooks
+            self._moment += 1
+        moment = self._moment
+
+        def row_of(name: str) -> AccountRow:
             state = accounts[name]
-            old = kept.get(name)
-            if old is not None and old.state is state and is_same_moment:
-                rows.append(old.row)
-                continue
+            old = self._kept.get(name)
+            if old is not None and old.state is state and old.moment == moment:
+                return old.row
             age = numbers.age(words.reading_age_ns(state, frame.now_ns))
             word = readiness.get(name, "")
             known = (age, manner, word, outlooks.get(name))
-            if old is None or old.state is not state or old.made_with != known:
+            if old is not None and old.state is state and old.made_with == known:
+                row = old.row
+            else:
                 row = account_row(frame.snapshot, state, age, *manner, word)
                 if old is not None and old.row == row:
                     row = old.row
-                old = kept[name] = _Kept(state, known, row)
-            rows.append(old.row)
-        if len(kept) > 2 * len(accounts) + 16:
-            self._kept = {name: kept[name] for name in accounts if name in kept}
+            self._kept[name] = _Kept(state, moment, known, row)
+            return row
+
+        if len(self._kept) > 2 * len(accounts) + 16:
+            self._kept = {name: kept for name, kept in self._kept.items() if name in accounts}
         nothing = f"nothing matches {frame.view.filter!r}; esc clears the filter" if frame.view.filter else ""
-        return Accounts(tuple(rows), _HEADERS.get(frame.view.sort, ""), nothing, frame.settings.has_rescue)
+        header = _HEADERS.get(frame.view.sort, "")
+        return Accounts(_Rows(frame.order, row_of), header, nothing, frame.settings.has_rescue, frame.order)
 
 
 def account_row(

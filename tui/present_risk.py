@@ -18,9 +18,9 @@ def section(frame: Frame, *, is_focused: bool = False) -> Section:
     return Section("first to go", "all assets move together", is_focused)
 
 
-def first_to_go(frame: Frame) -> Text:
-    """Return the accounts by the common move that liquidates them, the smallest first."""
-    states = sorted(frame.snapshot.accounts.values(), key=_nearness)
+def first_to_go(frame: Frame, most: int | None = None) -> Text:
+    """Return the accounts by the common move that liquidates them, the smallest first; all, or `most`."""
+    states = sorted(frame.snapshot.accounts.values(), key=_nearness)[:most]
     head = f"{'ACCOUNT':<17}{'ALL MOVE %':>11}{'HEALTH':>10}{'NEAREST ALONE':>24}{'LOST THEN':>16}"
     lines: list[Line] = [(Cell("   " + head, Tone.MUTED),)]
     lines.extend(_line(frame, state) for state in states)

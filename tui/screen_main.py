@@ -142,7 +142,7 @@ class MainScreen(PaneScreen):
         alerts.model = present_alerts.alerts(frame)
         if self._class is SizeClass.LARGE:
             self.query_one("#risk", SectionRule).model = present_risk.section(frame)
-            self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame)
+            self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame, self.size.height)
 
     def _fit(self, frame: Frame, legs: int) -> None:
         """Give the panes their rows; the table never takes what the lower panes need to say anything."""

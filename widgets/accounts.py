@@ -51,13 +51,15 @@ class Accounts:
     """All rows in the order to be painted; the table never sorts. `sorted_by` is the header to emphasise, or empty.
 
     `nothing` is the line to show instead of rows when there are none (no match for a filter, say). `has_rescue` adds
-    the column that says whether a rescue would work now.
+    the column that says whether a rescue would work now. `keys` are those of `rows` in order, for looking a row up
+    without making those before it; empty: the rows tell.
     """
 
-    rows: tuple[AccountRow, ...] = ()
+    rows: Sequence[AccountRow] = ()
     sorted_by: str = ""
     nothing: str = ""
     has_rescue: bool = False
+    keys: tuple[str, ...] = ()
 
 
 COLUMNS: tuple[Column[AccountRow], ...] = (
@@ -107,6 +109,9 @@ class AccountTable(RowList[AccountRow]):
 
     def rows(self) -> Sequence[AccountRow]:
         return self.model.rows
+
+    def key_at(self, index: int) -> str:
+        return self.model.keys[index] if self.model.keys else super().key_at(index)
 
     def nothing(self) -> str:
         return self.model.nothing

@@ -76,6 +76,10 @@ class RowList(LineWidget, Generic[Row], can_focus=True):
         """Return all rows of the model in order."""
         return ()
 
+    def key_at(self, index: int) -> str:
+        """Return the key of one row."""
+        return self.rows()[index].key
+
     def nothing(self) -> str:
         """Return the line that stands for no rows."""
         return ""
@@ -100,11 +104,10 @@ class RowList(LineWidget, Generic[Row], can_focus=True):
 
     def select(self, key: str) -> bool:
         """Move the cursor to `key` and into view; `False` when there is no such row."""
-        for index, row in enumerate(self.rows()):
-            if row.key == key:
-                self._move_to(index)
-                return True
-        return False
+        found = self._index_of(key)
+        if found is not None:
+            self._move_to(found)
+        return found is not None
 
     def line_count(self, width: int) -> int:
         return self.HEADER_LINES + max(1, len(self.rows()))
@@ -187,12 +190,12 @@ class RowList(LineWidget, Generic[Row], can_focus=True):
         return max(1, self.content_size.height - self.HEADER_LINES)
 
     def _follow_key(self) -> None:
-        rows = self.rows()
-        if self._index < len(rows) and rows[self._index].key == self._key:
+        count = len(self.rows())
+        if self._index < count and self.key_at(self._index) == self._key:
             return
         was_visible = self._top <= self._index < self._top + self._visible_rows()
-        found = next((index for index, row in enumerate(rows) if row.key == self._key), None)
-        self._index = found if found is not None else max(0, min(self._index, len(rows) - 1))
+        found = None if self._key is None else self._index_of(self._key)
+        self._index = found if found is not None else max(0, min(self._index, count - 1))
         if was_visible:
             self._reveal()
         self._announce()
@@ -215,9 +218,11 @@ class RowList(LineWidget, Generic[Row], can_focus=True):
     def _keep_in_range(self, count: int, height: int) -> None:
         self._top = max(0, min(self._top, count - max(1, height - self.HEADER_LINES)))
 
+    def _index_of(self, key: str) -> int | None:
+        return next((index for index in range(len(self.rows())) if self.key_at(index) == key), None)
+
     def _announce(self) -> None:
-        rows = self.rows()
-        key = rows[self._index].key if rows else None
+        key = self.key_at(self._index) if self.rows() else None
         if key != self._key:
             self._key = key
             self.post_message(self.Highlighted(self, key))

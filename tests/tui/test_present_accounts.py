@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import ClassVar
 
+from desk.snapshot import AccountState
 from engine.accounts import Account, Collateral, Debt, Kind
 from engine.assessment import Method, Severity
 from engine.prices import OraclePrice
@@ -134,6 +136,24 @@ def test_a_row_object_survives_a_new_reading_that_shows_the_same() -> None:
     first = rows.model(frames.frame(taken)).rows[0]
     same = frames.snapshot([frames.state(frames.MAIN)], sequence=2)
     assert rows.model(frames.frame(same)).rows[0] is first
+
+
+def test_only_rows_that_are_looked_at_are_made() -> None:
+    class Watched(dict[str, AccountState]):
+        looked_at: ClassVar[list[str]] = []
+
+        def __getitem__(self, name: str) -> AccountState:
+            self.looked_at.append(name)
+            return super().__getitem__(name)
+
+    taken = frames.snapshot()
+    watched = Watched(taken.accounts)
+    frame = replace(frames.frame(taken), snapshot=replace(taken, accounts=watched))
+    model = AccountRows().model(frame)
+    assert watched.looked_at == []
+    assert [each.key for each in model.rows[1:3]] == list(frame.order[1:3])
+    assert set(watched.looked_at) == set(frame.order[1:3])
+    assert (len(model.rows), model.keys) == (len(frame.order), frame.order)
 
 
 def test_the_sorted_column_is_named_and_a_filter_without_a_match_says_how_to_clear_it() -> None:
