@@ -2,12 +2,14 @@
 
 ccxt (pip: "ccxt", MIT; github.com/ccxt/ccxt, manual read 2026-11) is an optional extra and is imported when an account
 is first read. Its synchronous classes run in a thread; `fetch` is replaced, so that deadlines, budgets, bans, TLS
-settings and `rest_url` are those of every other venue, and nothing of ccxt opens a connection.
+settings and `rest_url` are those of every other venue, and nothing of ccxt opens a connection. Its rounding changes the
+decimal context of its caller (`decimal_to_precision`), so it is called in one of its own.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from decimal import localcontext
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -93,9 +95,10 @@ class Exchange:
 
     def _run(self, work: Callable[[Any], T]) -> T:
         try:
-            if self._made is None:
-                self._made = self._make()
-            return work(self._made)
+            with localcontext():
+                if self._made is None:
+                    self._made = self._make()
+                return work(self._made)
         except (ProviderError, ConfigError):
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -190,7 +193,8 @@ class Exchange:
         signing.set_markets(list(self._made.markets.values()))
         signing.options["defaultType"] = self._made.options.get("defaultType")
         try:
-            work(signing)
+            with localcontext():
+                work(signing)
         except _Captured as caught:
             return self.origin_of(caught.url), _call(caught.url, caught.method, caught.headers, caught.body, self.venue)
         except _base_error() as error:

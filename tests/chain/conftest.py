@@ -46,6 +46,9 @@ def anvil(node: Anvil, deployed: dict[str, Market]) -> Iterator[Anvil]:
     """The node with both markets as deployed; whatever the test does to it is undone."""
     mark = node.snapshot()
     yield node
+    node.rpc.call(
+        "anvil_dropAllTransactions"
+    )  # what still waits outlives the revert, and would be mined by the next test
     node.revert(mark)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from engine.accounts import Account, MarginMode
 from engine.assess import assess
 from providers.ccxt_venue.accounts import FLAT, WORSE, accounts_of, number, positions_of
-from providers.ccxt_venue.exchange import exchange_id
+from providers.ccxt_venue.exchange import Exchange, exchange_id
 from providers.ccxt_venue.source import source
 from providers.credentials import Credentials
 from providers.errors import ConfigError, Malformed, RateLimited, Unreachable
@@ -163,6 +163,23 @@ def test_empty_rows_are_none_and_money_without_a_position_is_an_account() -> Non
     assert number(0.1, "x") == D("0.1")
 
 
+def test_ccxt_rounds_without_changing_the_decimal_context_of_the_engine() -> None:
+    def rounding(_: Any) -> str:
+        from ccxt.base.decimal_to_precision import DECIMAL_PLACES, ROUND, decimal_to_precision
+
+        return str(decimal_to_precision("1.25", ROUND, 1, DECIMAL_PLACES))
+
+    async def story() -> None:
+        before = repr(getcontext())
+        key = Credentials("cx", key=lambda: KEY, secret=lambda: SECRET)
+        made = Exchange("binanceusdm", key, {}, needed="", rest_url=None, tls_ca=None)
+        assert await made.run(rounding) == "1.3"
+        await made.aclose()
+        assert repr(getcontext()) == before
+
+    asyncio.run(story())
+
+
 def test_an_unknown_exchange_is_told_with_those_that_are_close() -> None:
     assert exchange_id("ccxt:binanceusdm", "cx") == "binanceusdm"
     with pytest.raises(ConfigError, match=r"no exchange 'binanceusd'.*ccxt:binanceusdm"):
@@ -172,7 +189,9 @@ def test_an_unknown_exchange_is_told_with_those_that_are_close() -> None:
 
 
 def test_without_ccxt_the_remedy_is_told() -> None:
-    program = "import sys; sys.modules['ccxt'] = None\nfrom providers.ccxt_venue.exchange import exchange_id\n"
+    program = (
+        "import sys; sys.modules['ccxt'] = None\nfrom providers.ccxt_venue.exchange import Exchange, exchange_id\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program + "exchange_id('ccxt:bitget', 'cx')"],
         capture_output=True,

@@ -109,6 +109,10 @@ def _keep(folder: Path, name: str, content: str) -> str:
 def test_nothing_that_is_written_or_shown_holds_a_key_or_a_password(
     house36: House, watcher: Watcher, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    anvil = house36.market.anvil
+    anvil.skip(
+        max(1, int(time.time()) - anvil.timestamp())
+    )  # reverts of earlier tests set its clock back: doctor tells
     safe = tmp_path_factory.mktemp("safe")
     owner, rescue = (_keep(safe, name, "0x" + key.hex()) for name, key in (("o", OWNER_KEY), ("r", RESCUE_KEY)))
     password = _keep(safe, "p", PASSWORD)

@@ -19,8 +19,9 @@ KILLS = 4
 
 @pytest.fixture(autouse=True)
 def mines_again(market36: Market) -> Iterator[None]:
-    """Let the shared node mine by itself for whoever comes next."""
+    """Let the shared node mine by itself for whoever comes next, and nothing that still waits."""
     yield
+    market36.anvil.rpc.call("anvil_dropAllTransactions")
     market36.anvil.rpc.call("evm_setAutomine", True)
 
 
