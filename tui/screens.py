@@ -97,6 +97,11 @@ class PaneScreen(Screen[None]):
         if key is not None and self._followed.get(rows) != key and (rows.cursor_key == key or rows.select(key)):
             self._followed[rows] = key
 
+    def _came_from(self, message: RowList.Highlighted) -> None:
+        """Count a selection that a list's cursor made as followed: by the next paint the cursor may be elsewhere."""
+        if isinstance(message.control, RowList) and message.key is not None:
+            self._followed[message.control] = message.key
+
     def on_screen_resume(self) -> None:
         """Show the latest frame at once when this screen comes up."""
         self._dashboard.paint_again()
@@ -106,6 +111,7 @@ class PaneScreen(Screen[None]):
         session = self._dashboard.session
         if session.is_touched and _is_current(message) and message.key != session.view.selected:
             session.select(account=message.key)
+            self._came_from(message)
             self.set_timer(BEHIND_CURSOR_S, self._dashboard.paint)
 
     def on_account_table_chosen(self, message: AccountTable.Chosen) -> None:
@@ -118,6 +124,7 @@ class PaneScreen(Screen[None]):
         session = self._dashboard.session
         if _is_current(message) and message.key != session.view.selected_asset:
             session.select(asset=message.key)
+            self._came_from(message)
             self._dashboard.paint()
 
     def on_price_table_chosen(self, message: PriceTable.Chosen) -> None:
@@ -130,6 +137,7 @@ class PaneScreen(Screen[None]):
         session = self._dashboard.session
         if _is_current(message) and message.key != session.view.selected_alert:
             session.select(alert=message.key)
+            self._came_from(message)
             self._dashboard.paint()
 
     def on_alert_list_chosen(self, message: AlertList.Chosen) -> None:

@@ -565,6 +565,28 @@ def test_no_color_leaves_words_glyphs_and_attributes(monkeypatch: pytest.MonkeyP
     run(work, settings=UiSettings(is_live=False, theme="mono"))
 
 
+def test_a_key_right_after_another_is_not_undone_by_the_paint_in_between() -> None:
+    ranked = frames.frame().worst_first
+
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        table = app.query_one(AccountTable)
+        await pilot.press("G")
+        await pilot.pause(0.1)
+        assert table.cursor_key == ranked[-1]
+        table.action_first()
+        for _ in range(50):  # the message's turns, and no timer's
+            if app.session.view.selected != ranked[0]:
+                await asyncio.sleep(0)
+        assert app.session.view.selected == ranked[0]
+        table.action_last()  # the paint of the selection before is still to come
+        app.paint_again()
+        assert table.cursor_key == ranked[-1]
+        await pilot.pause(0.1)
+        assert table.cursor_key == app.session.view.selected == ranked[-1]
+
+    run(work)
+
+
 def test_until_a_key_is_pressed_the_cursor_stands_on_the_worst_account() -> None:
     states = {state.account.name: state for state in frames.default_states()}
     ranked = frames.frame().worst_first
