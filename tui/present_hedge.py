@@ -13,6 +13,7 @@ from widgets.glyphs import fit
 from widgets.tones import Cell, Line, Tone
 
 NOT_YET = "being worked out"
+STALE = "the account is stale: what follows is for what was last read of it"
 HIDDEN = "amounts are hidden; $ shows them"
 CANNOT = Section("what each cannot do", "nothing here is sent")
 _MEANS, _WITH, _PRICED = 11, 22, 10
@@ -34,6 +35,8 @@ def compared(frame: Frame, horizon_s: int) -> Comparison | None:
     wish = Protection(horizon_s)
     try:
         return hedges(state.account, state.assessment, prices, wish, frame.snapshot.taken_at_ns)
+    except ArithmeticError as error:
+        return Comparison(state.account.name, horizon_s, because=f"unknown: its figures are out of range ({error})")
     except ValueError as error:
         return Comparison(state.account.name, horizon_s, because=str(error))
 
@@ -61,7 +64,8 @@ def hedge(frame: Frame, found: Comparison | None, width: int) -> Text:
         f"{numbers.liquidation_price(threat.line, places, falls=threat.falls)}; every way holds it to "
         f"{numbers.price(found.protected_to, places)}, where it lacks {lacks}"
     )
-    lines = list(_folded(((said, Tone.TEXT),), width).lines)
+    stale = ((STALE, Tone.STALE),) if frame.selected.is_stale else ()
+    lines = list(_folded((*stale, (said, Tone.TEXT)), width).lines)
     is_wide = width >= _WIDE
     lines += [(), (Cell(_row(hedge_headings(found), is_wide=is_wide), Tone.MUTED),)]
     for way, row in zip(found.hedges, hedge_rows(found), strict=True):
@@ -90,7 +94,7 @@ def _row(cells: tuple[str, ...], *, is_wide: bool) -> str:
     """Return a line of the table; a narrow one leaves out where the price is from."""
     means, instrument, priced = cells[:3]
     text = f" {means:<{_MEANS}}{fit(instrument, _WITH)} " + (f"{priced:<{_PRICED}}" if is_wide else "")
-    widths = _WIDTHS if is_wide else (11, 11, 14, 9)
+    widths = _WIDTHS if is_wide else (12, 11, 9, 10)
     heads = (
         cells[3:] if is_wide else (*cells[3:5], cells[5].replace(" OF NOTIONAL", "").replace(" OF DEBT", ""), cells[6])
     )
