@@ -41,7 +41,7 @@ async def ours(url: str) -> tuple[float, str]:
         async def read(self) -> Reading:
             return Reading(self.name, self.accounts, time.time_ns())
 
-        async def watch(self):  # type: ignore[no-untyped-def]
+        async def watch(self):  # type: ignore[no-untyped-def]  # overrides what has no annotations
             yield await self.read()
             await asyncio.Event().wait()
 

@@ -114,6 +114,8 @@ def a_filter_narrows_as_it_is_typed_and_esc_clears_it(demo: Terminal) -> None:
 
 
 def sort_takes_the_next_column_and_reverse_turns_it_round(demo: Terminal) -> None:
+    """On a frozen screen: on a moving one the same key first ranks anew an order that is held."""
+    press(demo, "Space", lambda it: "frozen" in it.lines[1])
     press(demo, "s", lambda it: "sort: health" in it)
     turned = press(demo, "S", lambda it: accounts(it)[0] == "vault-old")
     assert accounts(turned)[-1] in ("main", "arb-loop")
@@ -122,6 +124,7 @@ def sort_takes_the_next_column_and_reverse_turns_it_round(demo: Terminal) -> Non
     named = demo.wait_for(lambda it: accounts(it) == sorted(accounts(it)))
     assert accounts(named)[0] == "arb-loop"
     press(demo, "s", lambda it: "sort:" not in it)
+    press(demo, "Space", lambda it: "frozen" not in it.lines[1])
 
 
 def space_freezes_the_screen_and_lets_it_go(demo: Terminal) -> None:
