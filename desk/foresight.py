@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from desk.events import Foreseen
 from desk.intake import Intake
 from desk.snapshot import Snapshot
-from desk.supervision import attempt, within
+from desk.supervision import attempt, reason_of, within
 from providers.ports import CandleSource, HourlyCandle
 
 if TYPE_CHECKING:
@@ -53,15 +53,19 @@ class Foresight:
         self._due_s: dict[str, float] = {}
 
     async def keep_for_ever(self) -> None:
-        """Forecast once a minute until cancelled."""
+        """Forecast once a minute until cancelled; where it fails there is no forecast, and the snapshot says so."""
         sys.setswitchinterval(_SWITCH_S)
         while True:
             snapshot = self._snapshot()
             if snapshot.accounts:
-                await self._read_candles(snapshot)
-                self._intake.apply(await asyncio.to_thread(foreseen, self._snapshot(), dict(self._candles)))
+                made = await attempt("forecasts", self._made_of(snapshot))
+                self._intake.apply(Foreseen({}, failed=reason_of(made)) if isinstance(made, Exception) else made)
                 self._intake.publish()
             await asyncio.sleep(EVERY_S if snapshot.accounts else 1.0)
+
+    async def _made_of(self, snapshot: Snapshot) -> Foreseen:
+        await self._read_candles(snapshot)
+        return await asyncio.to_thread(foreseen, self._snapshot(), dict(self._candles))
 
     async def _read_candles(self, snapshot: Snapshot) -> None:
         """Read the candles that are due of every asset that moves; one that cannot be had is tried again later."""

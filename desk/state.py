@@ -240,4 +240,5 @@ class LiveState:
         assumed = tuple(
             f"{currency} taken at 1 USD: no venue quotes it in dollars" for currency in self._quotes.assumed
         )
-        return (*sick, *assumed, *self._accounts.degraded)
+        foreseen = (f"no forecasts: {self._foreseen.failed}",) if self._foreseen.failed else ()
+        return (*sick, *assumed, *self._accounts.degraded, *foreseen)

@@ -74,6 +74,36 @@ def test_without_candles_a_chance_rests_on_the_stated_volatility_or_is_unknown()
             assert each.probability is not None or each.because
 
 
+class BrokenCandles:
+    """An adapter with a bug: its candles are no numbers."""
+
+    async def hourly_candles(self, asset: str, hours: int) -> list[HourlyCandle]:
+        return [HourlyCandle(0, *("?",) * 4)]  # type: ignore[arg-type]  # the bug
+
+
+def test_a_bug_in_a_forecast_leaves_the_desk_running_and_says_that_there_is_none() -> None:
+    market = SimulatedMarket("calm", 7)
+    desk = desk_of(market, BrokenCandles())
+
+    async def story() -> Snapshot:
+        async with asyncio.timeout(30):
+            work = asyncio.create_task(desk.run())
+            try:
+                async for snapshot in desk.snapshots():
+                    if any("forecast" in each for each in snapshot.degraded):
+                        seen = snapshot.sequence
+                        return await anext(each async for each in desk.snapshots() if each.sequence > seen + 3)
+            finally:
+                work.cancel()
+                with suppress(asyncio.CancelledError):
+                    await work
+        raise AssertionError("snapshots ended")
+
+    snapshot = asyncio.run(story())
+    assert (snapshot.outlooks, snapshot.what_if) == ({}, None)
+    assert not any(state.is_stale for state in snapshot.accounts.values())
+
+
 def test_a_stale_account_has_no_forecast() -> None:
     market = SimulatedMarket("calm", 7)
     snapshot = asyncio.run(with_outlooks(desk_of(market, NoCandles())))
