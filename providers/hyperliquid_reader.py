@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf
-from typing import TypeVar
 
 from providers.errors import Malformed, Refused, Unreachable
 from providers.following import Taken
@@ -42,11 +41,10 @@ from providers.hyperliquid_wire import (
     parse_state,
     parse_universe,
 )
+from providers.optional_reads import OptionalReads
 from providers.ports import Reading
 from providers.venue_clock import MS_NS, VenueClock
 from providers.ws import Subscription
-
-T = TypeVar("T")
 
 # Request weights of the info endpoint (hyperliquid.gitbook.io, "Rate limits and user limits", read 2026-11).
 _LIGHT, _HEAVY = 2, 20
@@ -73,7 +71,7 @@ class Reader:
         self._picture = Picture({}, mode=AccountMode.UNREAD)
         self._dexes: tuple[str, ...] = ()
         self._mode_due_s = self._markets_due_s = -inf
-        self._unread: dict[str, str] = {}
+        self._parts = OptionalReads()
         self._tokens: Mapping[int, Token] = {}
         self._leverages: dict[str, Decimal] = {}
         self.warnings: tuple[str, ...] = ()
@@ -109,7 +107,7 @@ class Reader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if "" not in self._picture.states:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
-        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
+        degraded = self._parts.degraded()
         found = at_time(accounts(self._name, replace(self._picture, degraded=degraded)), now_ns)
         complaint = self._venue_clock.complaint()
         warnings = (*self.warnings, *((complaint,) if complaint else ()), *self._delisted())
@@ -145,7 +143,7 @@ class Reader:
             self._markets_due_s = now_s + (_MARKETS_S if is_complete else _RETRY_S)
             await self._read_orders(fresh, used)
         if self._picture.mode in (AccountMode.UNIFIED, AccountMode.PORTFOLIO):
-            spot = await self._optional("spot balances", self._spot())
+            spot = await self._parts.read("spot balances", self._spot())
             if spot is not None:
                 self._picture = replace(self._picture, spot=spot.balances, ratio=spot.ratio)
         for dex, state in fresh.items():
@@ -154,28 +152,28 @@ class Reader:
     async def _look_around(self) -> bool:
         """Read the account's mode and the names of the dexes; return whether both were told."""
         self._leverages.clear()
-        mode = await self._optional("account mode", self._mode())
+        mode = await self._parts.read("account mode", self._mode())
         if mode is not None:
             self._picture = replace(self._picture, mode=mode)
-        dexes = await self._optional("other dexes", self._dex_names())
+        dexes = await self._parts.read("other dexes", self._dex_names())
         if dexes is not None:
             self._dexes = dexes
         return mode is not None and dexes is not None
 
     async def _other_states(self, dexes: Sequence[str]) -> dict[str, DexState]:
         """Return the states of other dexes that answered, side by side: one round trip instead of a dozen."""
-        states = await asyncio.gather(*(self._optional(f"dex {dex}", self._state(dex)) for dex in dexes))
+        states = await asyncio.gather(*(self._parts.read(f"dex {dex}", self._state(dex)) for dex in dexes))
         return {dex: state for dex, state in zip(dexes, states, strict=True) if state is not None}
 
     async def _read_markets(self, dex: str) -> bool:
-        universe = await self._optional(f"markets of {dex}" if dex else "markets", self._universe(dex))
+        universe = await self._parts.read(f"markets of {dex}" if dex else "markets", self._universe(dex))
         if universe is None:
             return False
         self._picture = with_universe(self._picture, dex, universe)
         if not universe.collateral_token:
             return True
         if universe.collateral_token not in self._tokens:
-            self._tokens = await self._optional("names of tokens", self._token_names()) or {}
+            self._tokens = await self._parts.read("names of tokens", self._token_names()) or {}
         token = self._tokens.get(universe.collateral_token)
         if token is not None:
             self._picture = replace(self._picture, quotes={**self._picture.quotes, dex: token.name})
@@ -202,16 +200,6 @@ class Reader:
             raw = await self._ask("activeAssetData", _HEAVY, user=self._user, coin=coin)
             self._leverages[coin] = parse_leverage(raw)
         return {**self._leverages, **known}
-
-    async def _optional(self, what: str, wanted: Awaitable[T]) -> T | None:
-        """Return what was wanted, or `None` after noting why not. A rate limit concerns every request and raises."""
-        try:
-            found = await wanted
-        except (Refused, Malformed, Unreachable) as error:
-            self._unread[what] = error.detail
-            return None
-        self._unread.pop(what, None)
-        return found
 
     async def _state(self, dex: str) -> DexState:
         return parse_state(await self._ask("clearinghouseState", _LIGHT, user=self._user, **_scope(dex)))

@@ -1,10 +1,7 @@
 """What we know of one Bybit unified account, read by REST; prices and the word that something changed are pushed."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
-from typing import TypeVar
 
 from providers.bybit_account.accounts import Picture, accounts
 from providers.bybit_account.markets import (
@@ -20,16 +17,15 @@ from providers.bybit_account.positions import marks
 from providers.bybit_account.signing import VENUE, query_of
 from providers.bybit_account.watch import Changed, Push, UserFeed
 from providers.bybit_account.wire import Held, KeyInfo, parse_key, parse_mode, parse_positions, parse_wallet
-from providers.errors import Malformed, RateLimited, Refused, Unauthorised, Unreachable
+from providers.errors import Malformed, Refused, Unauthorised, Unreachable
 from providers.following import Taken
+from providers.optional_reads import OptionalReads
 from providers.ports import Reading
 from providers.signed_reads import SignedReads, together
 from providers.ws import Subscription
 
-T = TypeVar("T")
-
 # What changes by the owner's own doing, by the hour, and by the venue's announcement.
-_MODE_S, _PRICES_S, _RULES_S, _RETRY_S = 60.0, 60.0, 3600.0, 30.0
+_MODE_S, _PRICES_S, _RULES_S = 60.0, 60.0, 3600.0
 _SCOPES = (("linear", "USDT"), ("linear", "USDC"), ("inverse", ""))
 _MOST_PAGES = 20
 _PRIVATE = "account"
@@ -45,9 +41,7 @@ class Reader:
         self._name, self._reads, self._feed = name, reads, feed
         self._picture: Picture | None = None
         self._key: KeyInfo | None = None
-        self._due_s: dict[str, float] = {}
-        self._unread: dict[str, str] = {}
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._parts = OptionalReads(_AT_ONCE)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -84,7 +78,7 @@ class Reader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if self._picture is None:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
-        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items() if what != _RIGHTS)
+        degraded = self._parts.degraded(_RIGHTS)
         found = accounts(self._name, replace(self._picture, degraded=degraded))
         return Reading(
             self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=tuple(self._warnings())
@@ -93,13 +87,13 @@ class Reader:
     async def refresh(self, *, everything: bool = False) -> None:
         """Read what is due; the wallet, the mode and the USDT positions must succeed. Raises `ProviderError`."""
         if everything:
-            self._due_s.clear()
+            self._parts.make_all_due()
         old = self._picture
         mode = None if old is None else old.mode
-        if mode is None or self._is_due("mode", _MODE_S):
+        if mode is None or self._parts.is_due("mode", _MODE_S):
             mode = parse_mode(await self._read("/v5/account/info"))
-        if self._is_due("key", _RULES_S):
-            self._key = await self._optional(_RIGHTS, self._ask_key(), "key")
+        if self._parts.is_due("key", _RULES_S):
+            self._key = await self._parts.read(_RIGHTS, self._ask_key(), "key")
         pages = await together(*(self._positions(category, settle) for category, settle in _SCOPES))
         held = tuple(each for page in pages for each in page)
         wallet = parse_wallet(await self._read("/v5/account/wallet-balance", accountType="UNIFIED"))
@@ -118,12 +112,14 @@ class Reader:
 
     async def _read_rules(self, picture: Picture) -> None:
         """Read what the account's figures need of markets and coins, where it is new or due."""
-        if (picture.held or picture.wallet.coins) and self._is_due("weights", _RULES_S):
-            weights = await self._optional("collateral ratios", self._weights(), "weights")
+        if (picture.held or picture.wallet.coins) and self._parts.is_due("weights", _RULES_S):
+            weights = await self._parts.read("collateral ratios", self._weights(), "weights")
             if weights is not None:
                 self._keep(weights=weights)
-        if any(coin.borrowed or coin.wallet < 0 for coin in picture.wallet.coins) and self._is_due("borrow", _RULES_S):
-            rates = await self._optional("borrow rates", self._borrow_rates(), "borrow")
+        if any(coin.borrowed or coin.wallet < 0 for coin in picture.wallet.coins) and self._parts.is_due(
+            "borrow", _RULES_S
+        ):
+            rates = await self._parts.read("borrow rates", self._borrow_rates(), "borrow")
             if rates is not None:
                 self._keep(borrow_rates=rates)
         contracts = {each.symbol: each for each in picture.held}.values()
@@ -132,11 +128,11 @@ class Reader:
     async def _read_market(self, held: Held) -> None:
         symbol, picture = held.symbol, self._picture
         assert picture is not None
-        if self._is_due(f"contract {symbol}", _RULES_S):
+        if self._parts.is_due(f"contract {symbol}", _RULES_S):
             where = {"category": held.category, "symbol": symbol}
-            contract = await self._optional(f"contract {symbol}", self._contract(where), f"contract {symbol}")
-            tiers = await self._optional(f"risk limits of {symbol}", self._tiers(where), f"contract {symbol}")
-            fee = await self._optional(f"fee rate of {symbol}", self._fee(where), f"contract {symbol}")
+            contract = await self._parts.read(f"contract {symbol}", self._contract(where), f"contract {symbol}")
+            tiers = await self._parts.read(f"risk limits of {symbol}", self._tiers(where), f"contract {symbol}")
+            fee = await self._parts.read(f"fee rate of {symbol}", self._fee(where), f"contract {symbol}")
             picture = self._picture
             assert picture is not None
             if contract is not None:
@@ -145,8 +141,8 @@ class Reader:
                 self._keep(tiers={**picture.tiers, symbol: tiers})
             if fee is not None:
                 self._keep(fees={**picture.fees, symbol: fee})
-        if self._is_due(f"price {symbol}", _PRICES_S):
-            price = await self._optional(f"funding of {symbol}", self._price(held), f"price {symbol}")
+        if self._parts.is_due(f"price {symbol}", _PRICES_S):
+            price = await self._parts.read(f"funding of {symbol}", self._price(held), f"price {symbol}")
             picture = self._picture
             assert picture is not None
             if price is not None:
@@ -158,36 +154,13 @@ class Reader:
 
     def _warnings(self) -> list[str]:
         found = []
-        if _RIGHTS in self._unread:
-            found.append(f"{_RIGHTS} not read: {self._unread[_RIGHTS]}")
+        if _RIGHTS in self._parts.unread:
+            found.append(f"{_RIGHTS} not read: {self._parts.unread[_RIGHTS]}")
         if self._key is not None and self._key.may_withdraw:
             hint = self._reads.credentials.hint
             found.append(f"the {hint} may withdraw: no rescue needs that right, take it away at the venue")
         complaint = self._reads.clock.complaint()
         return [*found, complaint] if complaint else found
-
-    def _is_due(self, what: str, every_s: float) -> bool:
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self._due_s.get(what, -inf):
-            return False
-        self._due_s[what] = now_s + every_s
-        return True
-
-    async def _optional(self, what: str, wanted: Awaitable[T], due: str) -> T | None:
-        """Return what was wanted, or `None` after noting why not; it is tried again soon.
-
-        Only a few are asked at once, so that many contracts take longer instead of more than the venue allows.
-        """
-        try:
-            async with self._turn:
-                found = await wanted
-        except (Refused, Malformed, Unreachable, RateLimited) as error:
-            self._unread[what] = error.detail
-            asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
-            self._due_s[due] = asyncio.get_running_loop().time() + max(_RETRY_S, asked_s or 0.0)
-            return None
-        self._unread.pop(what, None)
-        return found
 
     async def _positions(self, category: str, settle: str) -> Sequence[Held]:
         """Return the positions of one scope. Some hosts have no inverse or USDC contracts: then it is said so."""
@@ -198,9 +171,9 @@ class Reader:
         except (Refused, Malformed) as error:
             if (category, settle) == _SCOPES[0]:
                 raise
-            self._unread[f"{category} {settle}".strip() + " positions"] = error.detail
+            self._parts.missing(f"{category} {settle}".strip() + " positions", error.detail)
             return ()
-        self._unread.pop(f"{category} {settle}".strip() + " positions", None)
+        self._parts.has(f"{category} {settle}".strip() + " positions")
         return found
 
     async def _pages(self, category: str, settle: str) -> Sequence[Held]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import TypeVar
 
 from providers.credentials import Credentials
 from providers.deribit import signing
@@ -29,11 +28,10 @@ from providers.deribit.wire import (
 from providers.errors import Malformed, ProviderError, Refused, Unauthorised, Unreachable
 from providers.following import Taken
 from providers.http import Call, HttpTransport
+from providers.optional_reads import OptionalReads
 from providers.ports import Reading
 from providers.venue_clock import MS_NS, VenueClock
 from providers.ws import Subscription
-
-T = TypeVar("T")
 
 _CLOCK_S, _SCOPES_S, _FUNDING_S, _INDEX_S, _RETRY_S = 600.0, 600.0, 60.0, 5.0, 30.0
 # Asked one by one where the venue cannot summarise all currencies at once.
@@ -121,7 +119,7 @@ class Reader:
         self._has_summaries = True
         self._scopes: frozenset[str] | None = None
         self._scopes_due_s = self._funding_due_s = self._index_due_s = -inf
-        self._unread: dict[str, str] = {}
+        self._parts = OptionalReads()
 
     @property
     def topics(self) -> frozenset[str]:
@@ -155,7 +153,7 @@ class Reader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if self._picture is None:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
-        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
+        degraded = self._parts.degraded()
         found = accounts(self._name, replace(self._picture, degraded=degraded))
         warnings = tuple(text for text in (self._client.venue_clock.complaint(), *self._key_warnings()) if text)
         return Reading(self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=warnings)
@@ -228,7 +226,7 @@ class Reader:
         )
 
     async def _read_ticker(self, contract: str) -> None:
-        tick = await self._optional(f"funding of {contract}", self._ticker(contract))
+        tick = await self._parts.read(f"funding of {contract}", self._ticker(contract))
         if tick is not None and self._picture is not None:
             self._picture = replace(self._picture, ticks={**self._picture.ticks, contract: tick})
 
@@ -241,21 +239,11 @@ class Reader:
             price = parse_index(raw)
         except ProviderError as error:
             if currency not in DOLLARS:
-                self._unread[f"price of {currency}"] = error.detail
+                self._parts.missing(f"price of {currency}", error.detail)
             return
-        self._unread.pop(f"price of {currency}", None)
+        self._parts.has(f"price of {currency}")
         if self._picture is not None:
             self._picture = replace(self._picture, indexes={**self._picture.indexes, currency: price})
-
-    async def _optional(self, what: str, wanted: Awaitable[T]) -> T | None:
-        """Return what was wanted, or `None` after noting why not. A rate limit concerns every request and raises."""
-        try:
-            found = await wanted
-        except (Refused, Malformed, Unreachable) as error:
-            self._unread[what] = error.detail
-            return None
-        self._unread.pop(what, None)
-        return found
 
     def _key_warnings(self) -> tuple[str, ...]:
         if self._scopes is not None and allows(self._scopes, signing.MOVE_SCOPE):

@@ -1,13 +1,10 @@
 """What we know of one OKX trading account, read by REST; prices and the word that something changed are pushed."""
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
-from typing import TypeVar
 from urllib.parse import urlencode
 
-from providers.errors import Malformed, RateLimited, Refused, Unreachable
+from providers.errors import Unreachable
 from providers.following import Taken
 from providers.okx_account.accounts import Picture, accounts
 from providers.okx_account.markets import (
@@ -23,14 +20,13 @@ from providers.okx_account.positions import marks, rates_key
 from providers.okx_account.signing import VENUE
 from providers.okx_account.watch import Changed, Push, UserFeed
 from providers.okx_account.wire import Held, parse_balance, parse_config, parse_positions
+from providers.optional_reads import OptionalReads
 from providers.ports import Reading
 from providers.signed_reads import SignedReads, together
 from providers.ws import Subscription
 
-T = TypeVar("T")
-
 # What changes by the owner's own doing, by the hour, and by the venue's announcement.
-_CONFIG_S, _PRICES_S, _RULES_S, _RETRY_S = 60.0, 60.0, 3600.0, 30.0
+_CONFIG_S, _PRICES_S, _RULES_S = 60.0, 60.0, 3600.0
 _COMPUTED = frozenset({"SWAP", "FUTURES"})
 _PRIVATE = "account"
 _AT_ONCE = 6
@@ -45,9 +41,7 @@ class Reader:
         self._name, self._reads, self._feed = name, reads, feed
         self._headers = headers or {}
         self._picture: Picture | None = None
-        self._due_s: dict[str, float] = {}
-        self._unread: dict[str, str] = {}
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._parts = OptionalReads(_AT_ONCE)
 
     @property
     def topics(self) -> frozenset[str]:
@@ -79,7 +73,7 @@ class Reader:
         """Return the accounts as of `now_ns`; raises `Unreachable` before the first refresh."""
         if self._picture is None:
             raise Unreachable(VENUE, f"{self._name}: nothing read yet")
-        degraded = tuple(f"{what} not read: {why}" for what, why in self._unread.items())
+        degraded = self._parts.degraded()
         found = accounts(self._name, replace(self._picture, degraded=degraded))
         return Reading(
             self._name, found, now_ns, degraded=degraded, marks=marks(found, now_ns), warnings=tuple(self._warnings())
@@ -88,10 +82,10 @@ class Reader:
     async def refresh(self, *, everything: bool = False) -> None:
         """Read what is due; configuration, balance and positions must succeed. Raises `ProviderError`."""
         if everything:
-            self._due_s.clear()
+            self._parts.make_all_due()
         old = self._picture
         config = None if old is None else old.config
-        if config is None or self._is_due("config", _CONFIG_S):
+        if config is None or self._parts.is_due("config", _CONFIG_S):
             config = parse_config(await self._read("/api/v5/account/config"))
         balance, positions = await together(
             self._read("/api/v5/account/balance"), self._read("/api/v5/account/positions")
@@ -110,8 +104,8 @@ class Reader:
 
     async def _read_rules(self, picture: Picture) -> None:
         """Read what the account's figures need of contracts and currencies, where it is new or due."""
-        if any(coin.backing < 0 for coin in picture.balance.coins) and self._is_due("interest", _RULES_S):
-            interest = await self._optional("borrow rates", self._interest(), "interest")
+        if any(coin.backing < 0 for coin in picture.balance.coins) and self._parts.is_due("interest", _RULES_S):
+            interest = await self._parts.read("borrow rates", self._interest(), "interest")
             if interest is not None:
                 self._keep(interest=interest)
         held = {rates_key(each): each for each in picture.held if each.kind in _COMPUTED}
@@ -119,18 +113,18 @@ class Reader:
 
     async def _read_market(self, held: Held) -> None:
         name, due = held.contract, f"contract {rates_key(held)}"
-        if self._is_due(due, _RULES_S):
-            contract = await self._optional(f"contract {name}", self._contract(held), due)
+        if self._parts.is_due(due, _RULES_S):
+            contract = await self._parts.read(f"contract {name}", self._contract(held), due)
             if contract is not None:
                 self._keep(contracts={**self._now.contracts, name: contract})
-                rates = await self._optional(f"position tiers of {name}", self._rates(held, contract), due)
+                rates = await self._parts.read(f"position tiers of {name}", self._rates(held, contract), due)
                 if rates is not None:
                     self._keep(rates={**self._now.rates, rates_key(held): rates})
-                fee = await self._optional(f"fee rate of {name}", self._fee(contract), due)
+                fee = await self._parts.read(f"fee rate of {name}", self._fee(contract), due)
                 if fee is not None:
                     self._keep(fees={**self._now.fees, name: fee})
-        if held.kind == "SWAP" and self._is_due(f"price {name}", _PRICES_S):
-            price = await self._optional(f"funding of {name}", self._funding(name), f"price {name}")
+        if held.kind == "SWAP" and self._parts.is_due(f"price {name}", _PRICES_S):
+            price = await self._parts.read(f"funding of {name}", self._funding(name), f"price {name}")
             if price is not None:
                 self._keep(prices={**self._now.prices, name: price.over(self._now.prices.get(name))})
 
@@ -149,29 +143,6 @@ class Reader:
             found.append(f"the {hint} may withdraw: no rescue needs that right, take it away at the venue")
         complaint = self._reads.clock.complaint()
         return [*found, complaint] if complaint else found
-
-    def _is_due(self, what: str, every_s: float) -> bool:
-        now_s = asyncio.get_running_loop().time()
-        if now_s < self._due_s.get(what, -inf):
-            return False
-        self._due_s[what] = now_s + every_s
-        return True
-
-    async def _optional(self, what: str, wanted: Awaitable[T], due: str) -> T | None:
-        """Return what was wanted, or `None` after noting why not; it is tried again soon.
-
-        Only a few are asked at once, so that many contracts take longer instead of more than the venue allows.
-        """
-        try:
-            async with self._turn:
-                found = await wanted
-        except (Refused, Malformed, Unreachable, RateLimited) as error:
-            self._unread[what] = error.detail
-            asked_s = error.retry_after_s if isinstance(error, RateLimited) else None
-            self._due_s[due] = asyncio.get_running_loop().time() + max(_RETRY_S, asked_s or 0.0)
-            return None
-        self._unread.pop(what, None)
-        return found
 
     async def _contract(self, held: Held) -> Contract:
         raw = await self._public("/api/v5/public/instruments", instType=held.kind, instId=held.contract)
