@@ -1,7 +1,6 @@
 """The accounts now held, by name: how a reading, the clock and a moved price change them, and what that alarms."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from desk.alert_book import AlertBook
@@ -31,7 +30,7 @@ from engine.alerts import (
     vanished_condition,
 )
 from engine.assessment import Assessment, Severity
-from engine.record import record
+from engine.record import record, replace
 from engine.severity import rank
 from providers.ports import Reading
 

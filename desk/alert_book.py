@@ -1,9 +1,9 @@
 """Every alert by key, which of them rang, and what is still to be sent."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from engine.alerts import Alert, AlertPhase, AlertPolicy, Condition, acknowledged, advance
+from engine.record import replace
 
 LIMIT = 200
 

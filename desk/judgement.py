@@ -1,7 +1,6 @@
 """One account's reading turned into the state that a snapshot shows: judged by its ladder, unknown when it is stale."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
 
@@ -11,6 +10,7 @@ from engine.accounts import Account
 from engine.assess import TRIGGERS, trigger_side
 from engine.assessment import Assessment, Severity
 from engine.prices import AssetPrice, OraclePrice
+from engine.record import replace
 from engine.severity import Ladder, judge
 from engine.solvency import gap, solvency_of, trigger_prices
 from providers.ports import Reading

@@ -6,7 +6,7 @@ prices. A snapshot that nobody looks at costs no more at 10,000 accounts than at
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from decimal import Decimal
 from operator import is_
 
@@ -16,7 +16,7 @@ from engine.assess import market_side, with_market
 from engine.assessment import Assessment, NextOracleHealth
 from engine.market import next_oracle
 from engine.prices import AssetPrice, Consensus, OracleLeg, OraclePrice
-from engine.record import record
+from engine.record import record, replace
 
 BPS = Decimal(10_000)
 Band = tuple[Decimal, Decimal]

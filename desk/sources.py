@@ -1,10 +1,10 @@
 """The state of every source: what its link says, how old its data is, and for how long it has been blind."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import inf
 
 from desk.snapshot import SourceState
+from engine.record import replace
 from providers.ports import LinkChange, LinkState
 
 ACCOUNT = "account"

@@ -5,12 +5,11 @@ or `None` (it isn't); `advance` carries the alert of one key from its last state
 every state change.
 """
 
-from dataclasses import replace
 from decimal import ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 
 from engine.assessment import Assessment, Due, Severity
-from engine.record import record
+from engine.record import record, replace
 from engine.severity import rank
 
 _SECOND = 1_000_000_000

@@ -5,7 +5,7 @@ re-runs only the second. `assess` is both. Every field's meaning: DESIGN 6.
 """
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from decimal import Decimal
 
 from engine.accounts import Account, Kind
@@ -19,7 +19,7 @@ from engine.liquidation import ledger_points, liquidation_points, uniform_shock
 from engine.market import WAD, WIDE, MarketSide, market_side
 from engine.oracle import lateness
 from engine.prices import AssetPrice, Consensus
-from engine.record import record
+from engine.record import record, replace
 from engine.severity import DEFAULT_LADDERS, Ladder, judge, ladder_of, rank
 from engine.solvency import ONE, ZERO, Solvency, gap, oracle_of, solvency_of, trigger_prices
 from engine.triggers import position_price

@@ -1,13 +1,17 @@
 """A record behaves as a frozen, slotted dataclass does; the standard library's own is the yardstick."""
 
 import copy
+import dataclasses
 import pickle
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, field, fields, is_dataclass
+from typing import Generic, TypeVar
 
 import pytest
 
-from engine.record import record
+from engine.record import record, replace
+
+T = TypeVar("T")
 
 
 @record
@@ -50,6 +54,13 @@ class Pair:
 @record
 class Nothing:
     """A record without fields."""
+
+
+@record
+class Box(Generic[T]):
+    """A record of a type to be named."""
+
+    content: T
 
 
 def test_a_record_takes_values_by_place_and_by_name_and_fills_in_defaults() -> None:
@@ -104,12 +115,30 @@ def test_the_standard_tools_take_it() -> None:
     kind: object = Ours
     assert is_dataclass(kind)
     assert [one.name for one in fields(Ours)] == [one.name for one in fields(Theirs)]
-    assert replace(Ours("a", 4), name="b") == Ours("b", 4)
+    assert dataclasses.replace(Ours("a", 4), name="b") == Ours("b", 4)
     with pytest.raises(ValueError, match="low is above high"):
-        replace(Pair(1, 2), low=3)
+        dataclasses.replace(Pair(1, 2), low=3)
     match Pair(1, 2):
         case Pair(low, high):
             assert (low, high) == (1, 2)
+
+
+def test_our_own_replace_does_what_the_standard_one_does() -> None:
+    one = Ours("a", 4, {"k": "v"})
+    assert replace(one, name="b") == dataclasses.replace(one, name="b") == Ours("b", 4, {"k": "v"})
+    assert replace(one, notes=None).notes is None  # type: ignore[arg-type]  # any value replaces, `None` too
+    assert replace(one) == one
+    assert replace(Nothing()) == Nothing()
+    with pytest.raises(TypeError):
+        replace(one, colour=1)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="low is above high"):
+        replace(Pair(1, 2), low=3)
+
+
+def test_a_record_may_be_generic() -> None:
+    one = Box[int](3)
+    assert type(one) is Box
+    assert replace(one, content=4) == Box(4)
 
 
 def test_it_is_checked_when_it_is_made() -> None:
