@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from desk.actions import JournalError
 from desk.journal import AlertLine, Journal, Observation
+from desk.roster import at_triggers
 from desk.snapshot import Snapshot
 
 log = logging.getLogger("marginline.desk")
@@ -24,7 +25,7 @@ class Chronicle:
         """Return the lines that `snapshot` adds; a second look at it adds none."""
         now_ns = snapshot.taken_at_ns
         observations = []
-        for name, state in snapshot.accounts.items():
+        for name, state in at_triggers(snapshot.accounts).items():
             severity = state.assessment.severity.value
             former, at_ns = self._accounts.get(name, ("", 0))
             if severity == former and now_ns - at_ns < EVERY_NS:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from desk.events import Foreseen
 from desk.intake import Intake
+from desk.roster import at_triggers
 from desk.snapshot import Snapshot
 from desk.supervision import attempt, reason_of, within
 from providers.ports import CandleSource, HourlyCandle
@@ -70,7 +71,7 @@ class Foresight:
     async def _read_candles(self, snapshot: Snapshot) -> None:
         """Read the candles that are due of every asset that moves; one that cannot be had is tried again later."""
         now_s = asyncio.get_running_loop().time()
-        held = {asset for state in snapshot.accounts.values() for asset in state.account.assets}
+        held = {asset for state in at_triggers(snapshot.accounts).values() for asset in state.account.assets}
         stable = {asset for asset, state in snapshot.prices.items() if state.price.stable}
         for asset in sorted(held - stable - self._stables):
             if now_s < self._due_s.get(asset, 0.0):
@@ -105,7 +106,7 @@ def foreseen(snapshot: Snapshot, candles: "Mapping[str, Candles]") -> Foreseen:
     prices = {asset: state.price for asset, state in snapshot.prices.items()}
     market = {asset: state.consensus for asset, state in snapshot.prices.items()}
     now_ns, rule = snapshot.taken_at_ns, PRESETS["vol-adjusted"]
-    states = [state for state in snapshot.accounts.values() if not state.is_stale]
+    states = [state for state in at_triggers(snapshot.accounts).values() if not state.is_stale]
     stable = {asset for asset, price in prices.items() if price.stable}
     assets = sorted({asset for state in states for asset in state.account.assets} - stable)
     reach = ranges(rule, assets, forecaster, prices, now_ns, _RULE_HOURS, _RULE_CHANCE)

@@ -52,6 +52,11 @@ class LiveAccounts(Mapping[str, AccountState]):
     def __contains__(self, name: object) -> bool:
         return name in self._states
 
+    @property
+    def at_triggers(self) -> Mapping[str, AccountState]:
+        """Return the accounts without what the market says of them."""
+        return self._states
+
 
 @record
 class _Looked:
@@ -84,6 +89,14 @@ class Memo:
     def forget(self, name: str) -> None:
         """Drop what is remembered of an account that left."""
         self._last.pop(name, None)
+
+
+def at_triggers(accounts: Mapping[str, AccountState]) -> Mapping[str, AccountState]:
+    """Return the accounts without what the market says of them, which costs: those two fields may be `None`.
+
+    It is the same object for as long as no account changed but by the market.
+    """
+    return accounts.at_triggers if isinstance(accounts, LiveAccounts) else accounts
 
 
 def markets_of(account: Account) -> tuple[str, ...]:

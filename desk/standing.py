@@ -9,6 +9,7 @@ from functools import partial
 from desk.actions import Refusal
 from desk.executor import Executor, configured
 from desk.preflight import rehearsed
+from desk.roster import at_triggers
 from desk.settings import DeskSettings
 from desk.snapshot import AccountState, Snapshot
 from desk.supervision import attempt, reason_of, within
@@ -178,7 +179,7 @@ class StandingPlans:
         kept = self._kept.get(name)
         if kept is None or self._clock() - kept.made_at_ns >= PLAN_EVERY_NS:
             return True
-        now = _figures(snapshot.accounts[name])
+        now = _figures(at_triggers(snapshot.accounts)[name])
         return now.keys() != kept.figures.keys() or any(
             abs(value - kept.figures[what]) > abs(kept.figures[what]) * MOVED for what, value in now.items()
         )

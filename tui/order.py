@@ -109,8 +109,11 @@ class Order:
         is_typing = self._input_at_s is not None and now_s - self._input_at_s < HOLD_AFTER_INPUT_S
         is_due = now_s - self._ranked_at_s >= RERANK_EVERY_S
         is_same_set = len(self._shown) == len(accounts) and all(name in accounts for name in self._shown)
-        wished = self._wished(accounts, ranking, sort, is_reversed=is_reversed)
-        if is_new_choice or not is_same_set or (is_due and not is_typing):
+        ranks_anew = is_new_choice or not is_same_set or (is_due and not is_typing)
+        wished = self._shown
+        if ranks_anew or is_typing:
+            wished = self._wished(accounts, ranking, sort, is_reversed=is_reversed)
+        if ranks_anew:
             self._shown, self._chosen, self._ranked_at_s = wished, (sort, is_reversed), now_s
         shown = tuple(name for name in self._shown if matches(accounts[name], wanted)) if wanted else self._shown
         return shown, is_typing and self._shown != wished

@@ -1,14 +1,17 @@
 """The four bars around every screen: header, verdict, sources, keys."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from desk.roster import at_triggers
 from desk.snapshot import AccountState, SourceState
 from engine.accounts import Kind
 from engine.assessment import Severity
+from engine.record import record
 from providers.ports import LinkState
 from tui import numbers, words
+from tui.latest import latest
 from tui.view import Frame, Sort
 from widgets.bars import Bar
 from widgets.tones import Cell, Ground, Phrase, Tone
@@ -24,6 +27,16 @@ LINK_TONES = {
 }
 
 
+@record
+class _Sums:
+    """What all accounts come to; a total that can't be told whole is `None`."""
+
+    severities: Mapping[Severity, int]
+    is_stale: bool
+    equity: Decimal | None
+    owed: Decimal | None
+
+
 def header(frame: Frame) -> Bar:
     """Return the header: what runs, how many accounts of which severity, what they are worth, the snapshot's time."""
     snapshot, settings = frame.snapshot, frame.settings
@@ -35,14 +48,14 @@ def header(frame: Frame) -> Bar:
     if frame.view.is_masked:
         left.append(Phrase.of("masked", Tone.ACCENT, rank=-7))
     count = len(snapshot.accounts)
+    sums = _sums(at_triggers(snapshot.accounts))
     if count:
         left.append(Phrase.of(f"{count:,} account{'s' if count != 1 else ''}", Tone.MUTED, rank=-3))
-        left.extend(_sums(frame))
-    severities = Counter(words.severity_of(state) for state in snapshot.accounts.values())
+        left.extend(_amounts(frame, sums))
     right = [
-        Phrase((words.glyph(severity), Cell(f" {severities[severity]}", _count_tone(severity))), rank=-8)
+        Phrase((words.glyph(severity), Cell(f" {sums.severities[severity]}", _count_tone(severity))), rank=-8)
         for severity in words.WORST_FIRST
-        if severities[severity]
+        if sums.severities[severity]
     ]
     if snapshot.taken_at_ns:
         right.append(Phrase.of(f"{numbers.clock(snapshot.taken_at_ns)} UTC", Tone.MUTED, rank=-6))
@@ -61,18 +74,24 @@ def _count_tone(severity: Severity) -> Tone:
     return Tone.MUTED if severity is Severity.SAFE else words.tone_of(severity)
 
 
-def _sums(frame: Frame) -> Iterable[Phrase]:
-    states = frame.snapshot.accounts.values()
-    is_stale = any(state.is_stale for state in states)
-    sums = (
-        ("equity", _total((s, s.assessment.equity) for s in states), numbers.money, -2),
-        ("owed", _total((s, s.assessment.debt_value) for s in states if _owes(s)), numbers.debt, -1),
+@latest
+def _sums(accounts: Mapping[str, AccountState]) -> _Sums:
+    states = accounts.values()
+    return _Sums(
+        Counter(words.severity_of(state) for state in states),
+        any(state.is_stale for state in states),
+        _total((state, state.assessment.equity) for state in states),
+        _total((state, state.assessment.debt_value) for state in states if _owes(state)),
     )
-    for label, total, show, rank in sums:
+
+
+def _amounts(frame: Frame, sums: _Sums) -> Iterable[Phrase]:
+    amounts = (("equity", sums.equity, numbers.money, -2), ("owed", sums.owed, numbers.debt, -1))
+    for label, total, show, rank in amounts:
         if total is None:
             continue
         text = show(total)
-        shown = numbers.MASK if frame.view.is_masked else f"{numbers.unvouched(text) if is_stale else text} $"
+        shown = numbers.MASK if frame.view.is_masked else f"{numbers.unvouched(text) if sums.is_stale else text} $"
         yield Phrase((Cell(f"{label} ", Tone.FAINT), Cell(shown, Tone.TEXT)), rank)
 
 
@@ -125,7 +144,8 @@ def _order_note(frame: Frame) -> tuple[Phrase, ...]:
 
 
 def _blackout(frame: Frame) -> Iterable[Phrase]:
-    youngest = min(words.reading_age_ns(state, frame.now_ns) for state in frame.snapshot.accounts.values())
+    states = at_triggers(frame.snapshot.accounts).values()
+    youngest = min(words.reading_age_ns(state, frame.now_ns) for state in states)
     yield Phrase.of(" ? UNKNOWN ", Tone.STALE, rank=-10)
     said = f"no reading is younger than {numbers.long_age(youngest)}"
     yield Phrase.of(said, Tone.STRONG, rank=-9)

@@ -1,7 +1,7 @@
 """What all accounts together hold of each asset, and which of it is hedged in another account."""
 
+from desk.roster import at_triggers
 from desk.snapshot import Snapshot
-from desk.view import assessed
 from engine.exposure import ONLY_ELSEWHERE, AssetExposure, exposure
 from engine.prices import AssetPrice
 from tui import numbers
@@ -21,7 +21,8 @@ def section(frame: Frame) -> Section:
 
 def exposures(frame: Frame) -> Text:
     """Return one line per asset, the largest first: long, short, net, how much is hedged and between which accounts."""
-    found = exposure(assessed(frame.snapshot), _prices(frame.snapshot))
+    states = at_triggers(frame.snapshot.accounts).values()
+    found = exposure([(state.account, state.assessment) for state in states], _prices(frame.snapshot))
     head = f" {'ASSET':<10}{'LONG $':>13}{'SHORT $':>13}{'NET $':>13}{'HEDGED $':>12}  BETWEEN"
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
     lines.extend(_line(frame, one) for one in found.assets)
@@ -38,7 +39,8 @@ def _prices(snapshot: Snapshot) -> dict[str, AssetPrice]:
 
 
 def _line(frame: Frame, one: AssetExposure) -> Line:
-    stale = any(frame.snapshot.accounts[name].is_stale for name in one.by_account)
+    states = at_triggers(frame.snapshot.accounts)
+    stale = any(states[name].is_stale for name in one.by_account)
 
     def figure(text: str, width: int) -> str:
         shown = numbers.MASK if frame.view.is_masked else numbers.unvouched(text) if stale else text

@@ -1,14 +1,15 @@
 """Prices as rows: what liquidates, what the venues agree on, and when the oracle prints next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from desk.roster import at_triggers
 from desk.snapshot import AccountState, AssetState, Snapshot
 from engine.accounts import Kind
-from engine.assessment import OracleUpdate
-from engine.oracle import divergence_bps
+from engine.oracle import NextPrint, divergence_bps, next_print
 from engine.prices import OraclePrice, Quote
 from tui import numbers, words
+from tui.latest import latest
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.gauges import Divergence, Gauge
@@ -19,37 +20,62 @@ _SECOND_NS = 1_000_000_000
 
 
 class _Holders:
-    """Who holds an asset, and what is known of its oracle through them; gathered once per frame."""
+    """Who holds an asset, and what is known of its oracle through them.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    `lent_on` are the oracles by which loans on an asset are judged; `None` among them is the shared one.
+    """
+
+    def __init__(self, accounts: Mapping[str, AccountState]) -> None:
         self.count: dict[str, int] = {}
         self.oracles: dict[str, OraclePrice] = {}
         self.marks: dict[str, Decimal] = {}
-        self.updates: dict[str, OracleUpdate] = {}
-        self.is_judged: set[str] = set()
+        self.lent_on: dict[str, dict[OraclePrice | None, None]] = {}
         self.observed_at_ns: dict[str, int] = {}
         self.vouched: set[str] = set()
-        self.reasons: dict[str, str] = {}
-        for state in snapshot.accounts.values():
+        for state in accounts.values():
             self._add(state)
 
     def _add(self, state: AccountState) -> None:
-        coming = state.assessment.at_next_oracle
+        is_loan = state.account.kind is Kind.LOAN
         for asset in state.account.assets:
             self.count[asset] = self.count.get(asset, 0) + 1
             self.observed_at_ns[asset] = max(self.observed_at_ns.get(asset, 0), state.observed_at_ns)
             if not state.is_stale:
                 self.vouched.add(asset)
+            if is_loan:
+                self.lent_on.setdefault(asset, {})[state.account.oracles.get(asset)] = None
         self.oracles |= {asset: oracle for asset, oracle in state.account.oracles.items() if asset not in self.oracles}
         for leg in state.account.positions:
             if leg.mark_price is not None:
                 self.marks.setdefault(leg.asset, leg.mark_price)
-        if coming is not None:
-            self.is_judged |= state.account.assets
-            self.updates |= coming.updates
-        elif state.account.kind is Kind.LOAN and "at_next_oracle" in state.assessment.missing:
-            for asset in state.account.assets:
-                self.reasons.setdefault(asset, state.assessment.missing["at_next_oracle"])
+
+
+@latest
+def _holders(accounts: Mapping[str, AccountState]) -> _Holders:
+    return _Holders(accounts)
+
+
+def _coming(snapshot: Snapshot, asset: str, holders: _Holders) -> NextPrint | None:
+    """Return the next print of the oracles that loans on `asset` are judged by: one that is due, else any.
+
+    `None` where no loan is. A price of `None` says that it can't be told of any of them.
+    """
+    prices = {name: state.price for name, state in snapshot.prices.items()}
+    agreed = {name: state.consensus for name, state in snapshot.prices.items()}
+    found: NextPrint | None = None
+    for own in holders.lent_on.get(asset, ()):
+        oracle = snapshot.prices[asset].price.oracle if own is None else own
+        if oracle is None:
+            continue
+        try:
+            printed = next_print(asset, oracle, prices, agreed)
+        except ArithmeticError as error:  # an oracle that prints 0, say
+            printed = NextPrint(None, None, f"cannot be computed: {type(error).__name__}")
+        if printed.due is not None:
+            return printed
+        if found is None or found.price is None:
+            found = printed
+    return found
 
 
 def _ordered(snapshot: Snapshot, held: dict[str, int]) -> tuple[str, ...]:
@@ -62,7 +88,7 @@ def _ordered(snapshot: Snapshot, held: dict[str, int]) -> tuple[str, ...]:
 def prices(frame: Frame) -> Prices:
     """Return one row per asset."""
     snapshot = frame.snapshot
-    holders = _Holders(snapshot)
+    holders = _holders(at_triggers(snapshot.accounts))
     wanted = frame.view.filter.casefold()
     rows = tuple(_row(frame, snapshot.prices[asset], holders) for asset in _ordered(snapshot, holders.count))
     if wanted and not wanted.startswith("!"):
@@ -103,7 +129,7 @@ def _row(frame: Frame, state: AssetState, holders: _Holders) -> PriceRow:
         ),
         heartbeat=_heartbeat(oracle),
         heartbeat_label=_heartbeat_label(oracle),
-        next_print=_next_print(asset, oracle, holders),
+        next_print=_next_print(_coming(frame.snapshot, asset, holders), oracle),
         venues=_venues(state),
         note=_note(state, oracle, quotes),
     )
@@ -151,11 +177,10 @@ def _heartbeat_label(oracle: OraclePrice | None) -> Cell:
     return Cell(numbers.span(oracle.heartbeat_s), Tone.FAINT if oracle.heartbeat_s is None else Tone.MUTED)
 
 
-def _next_print(asset: str, oracle: OraclePrice | None, holders: _Holders) -> Cell:
-    update = holders.updates.get(asset)
-    if update is not None:
-        return Cell(f"due: {update.due.value}", Tone.WARN)
-    if asset in holders.reasons and asset not in holders.is_judged:
+def _next_print(coming: NextPrint | None, oracle: OraclePrice | None) -> Cell:
+    if coming is not None and coming.due is not None:
+        return Cell(f"due: {coming.due.value}", Tone.WARN)
+    if coming is not None and coming.price is None:
         return Cell("? no consensus", Tone.UNKNOWN)
     if oracle is not None and (oracle.legs or oracle.deviation_bps is not None or oracle.heartbeat_s is not None):
         return Cell("not due", Tone.MUTED)
@@ -208,7 +233,7 @@ def quotes(frame: Frame, asset: str | None) -> Quotes:
     state = frame.snapshot.prices.get(asset or "")
     if state is None or asset is None:
         return Quotes(nothing="no asset selected")
-    holders = _Holders(frame.snapshot)
+    holders = _holders(at_triggers(frame.snapshot.accounts))
     oracle = state.price.oracle or holders.oracles.get(asset)
     trigger = oracle.price if oracle is not None else holders.marks.get(asset)
     places = numbers.price_places(trigger if trigger is not None else state.consensus.price)
@@ -237,16 +262,16 @@ def _trigger_rows(
     elif asset in holders.marks:
         price = numbers.price(holders.marks[asset], places)
         yield QuoteRow(name=Cell("mark", Tone.STRONG), high=Cell(price))
-    update = holders.updates.get(asset)
-    if update is not None and oracle is not None:
-        bps = divergence_bps(update.price, oracle.price)
+    coming = _coming(frame.snapshot, asset, holders)
+    if coming is not None and coming.due is not None and coming.price is not None and oracle is not None:
+        bps = divergence_bps(coming.price, oracle.price)
         yield QuoteRow(
             name=Cell("next", Tone.STRONG),
             low=Cell("estimate", Tone.MUTED),
-            high=Cell(numbers.estimated(numbers.price(update.price, places)), Tone.NEXT),
+            high=Cell(numbers.estimated(numbers.price(coming.price, places)), Tone.NEXT),
             divergence_bps=Cell(numbers.basis_points(bps)),
             divergence=_divergence(bps, oracle.deviation_bps),
-            state=Cell(f"due: {update.due.value}", Tone.WARN),
+            state=Cell(f"due: {coming.due.value}", Tone.WARN),
         )
 
 

@@ -1,9 +1,12 @@
 """Who is liquidated first when everything moves together, and what that costs."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from desk.roster import at_triggers
 from desk.snapshot import AccountState
 from tui import numbers, words
+from tui.latest import latest
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.facts import Text
@@ -20,11 +23,16 @@ def section(frame: Frame, *, is_focused: bool = False) -> Section:
 
 def first_to_go(frame: Frame, most: int | None = None) -> Text:
     """Return the accounts by the common move that liquidates them, the smallest first; all, or `most`."""
-    states = sorted(frame.snapshot.accounts.values(), key=_nearness)[:most]
+    states = _ranked(at_triggers(frame.snapshot.accounts))[:most]
     head = f"{'ACCOUNT':<17}{'ALL MOVE %':>11}{'HEALTH':>10}{'NEAREST ALONE':>24}{'LOST THEN':>16}"
     lines: list[Line] = [(Cell("   " + head, Tone.MUTED),)]
     lines.extend(_line(frame, state) for state in states)
     return Text(tuple(lines))
+
+
+@latest
+def _ranked(accounts: Mapping[str, AccountState]) -> Sequence[AccountState]:
+    return sorted(accounts.values(), key=_nearness)
 
 
 def _nearness(state: AccountState) -> tuple[Decimal, str]:

@@ -1,9 +1,10 @@
 """One session at the screen: what the user chose, in which order accounts stand, and the next frame to show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from desk.snapshot import Snapshot
+from desk.roster import at_triggers
+from desk.snapshot import AccountState, Snapshot
 from tui import order
 from tui.desk_like import DeskLike
 from tui.view import Frame, Sort, UiSettings, View
@@ -32,7 +33,7 @@ class Session:
         """Whether anyone has pressed a key yet: until then the cursor stands on the worst account."""
         self._desk = desk
         self._order = order.Order()
-        self._ranked: Snapshot | None = None
+        self._ranked: Mapping[str, AccountState] | None = None
         self._ranking: tuple[str, ...] = ()
         self._frozen: Snapshot | None = None
         self._frozen_at_s = 0.0
@@ -92,10 +93,11 @@ class Session:
         if self._shown is not None and not self._frame.is_held and self._is_shown(wanted):
             return None
         self._shown = wanted
-        if snapshot is not self._ranked:
-            self._ranked, self._ranking = snapshot, order.worst_first(snapshot.accounts)
+        states = at_triggers(snapshot.accounts)
+        if states is not self._ranked:
+            self._ranked, self._ranking = states, order.worst_first(states)
         names, is_held = self._order.arrange(
-            snapshot.accounts,
+            states,
             self._ranking,
             self.view.sort,
             self.view.filter,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 
+from desk.roster import at_triggers
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Account, Kind
 from engine.record import record
@@ -112,5 +113,5 @@ class Frame:
     @property
     def is_blackout(self) -> bool:
         """Return whether there are accounts and every one of them is stale."""
-        accounts = self.snapshot.accounts
-        return bool(accounts) and all(state.is_stale for state in accounts.values())
+        states = at_triggers(self.snapshot.accounts)
+        return bool(states) and all(state.is_stale for state in states.values())

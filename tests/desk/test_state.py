@@ -554,3 +554,15 @@ def test_rescues_arming_and_readiness_come_with_the_next_snapshot_and_keep_the_d
     assert not snapshot.is_resting
     state.apply(Acted((replace(under_way, stage=Stage.CONFIRMED),), None), START_NS)
     assert state.settle(START_NS).is_resting
+
+
+def test_a_tick_leaves_the_accounts_at_their_trigger_prices_the_same_and_a_reading_does_not() -> None:
+    bench = Bench()
+    bench.apply(reading("main", loan()))
+    before = bench.quote("ETH", "2490").accounts
+    after = bench.quote("ETH", "2400").accounts
+    assert desk.roster.at_triggers(before) is desk.roster.at_triggers(after)
+    assert desk.roster.at_triggers(after)["main"].assessment.at_market is None
+    read = bench.apply(reading("main", loan(price="2450"))).accounts
+    assert desk.roster.at_triggers(read) is not desk.roster.at_triggers(after)
+    assert desk.roster.at_triggers(after)["main"].account.oracles["ETH"].price == 2500

@@ -149,3 +149,9 @@ def test_what_is_degraded_overall_is_listed_with_the_sources() -> None:
     assert "USDT taken at 1 USD" in said
     assert "no sources" in said
     assert LinkState.DOWN in present_feeds.LINK_TONES
+
+
+def test_an_oracle_that_prints_nothing_leaves_the_next_print_unknown() -> None:
+    account = replace(frames.MAIN, oracles={"ETH": OraclePrice(Decimal(0), frames.NOW, frames.NOW, None, Decimal(50))})
+    row = price("ETH", frames.snapshot((replace(frames.state(frames.MAIN), account=account),)))
+    assert row.next_print == Cell("? no consensus", Tone.UNKNOWN)
