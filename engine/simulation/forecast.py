@@ -56,8 +56,8 @@ class Chance:
 class AccountForecast:
     """The chances of one account by horizon, and what they rest on.
 
-    `moves` names what must move and which way, `distance` the fraction by which (one asset) or the log distance of the
-    account's factor; `sigma` is the annual volatility of that. `notes` say what was assumed or left out.
+    `moves` names what must move and which way, `distance` the fraction by which: of one asset's price, or of the
+    account's factor of several; `sigma` is the annual volatility of that. `notes` say what was assumed or left out.
     """
 
     name: str
@@ -360,13 +360,11 @@ def _moves(ratio: Ratio, shares: Mapping[str, float]) -> str:
 
 
 def _fraction(ratio: Ratio, distance: float) -> float | None:
-    """Return the distance of a single asset as the fraction of its price, of a factor in logs."""
+    """Return a log distance as a fraction: of the price of a single asset, of a factor, which is turned to fall."""
     if math.isinf(distance):
         return None
-    if len(ratio.units) == 1:
-        rises = next(iter(ratio.units.values())) < 0
-        return math.expm1(distance) if rises else -math.expm1(-distance)
-    return distance
+    rises = len(ratio.units) == 1 and next(iter(ratio.units.values())) < 0
+    return math.expm1(distance) if rises else -math.expm1(-distance)
 
 
 def _probability(logit: float) -> float:

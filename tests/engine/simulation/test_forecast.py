@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.answers import assess_portfolio
 from engine.assess import consensus_by_asset
 from engine.document import Portfolio
 from engine.simulation.answers import figures, forecast_answer
@@ -136,6 +137,15 @@ def test_without_candles_a_stated_volatility_serves_and_without_one_the_reason_i
     unknown = of(portfolio(loan()), {}).horizons[1]
     assert unknown.probability is None
     assert unknown.because == "no recent candles and no volatility of ETH"
+
+
+def test_several_assets_are_as_far_as_their_common_move() -> None:
+    both = loan("20000")
+    both["collateral"].append({"asset": "BTC", "amount": "0.2", "liquidation_threshold": "0.8"})
+    document = portfolio(both, BTC={"oracle": "60000"})
+    ((_, judged),) = assess_portfolio(document)
+    assert judged.uniform_shock is not None
+    assert of(document).distance == pytest.approx(-float(judged.uniform_shock), rel=1e-9)
 
 
 def test_a_staked_token_moves_like_the_market_that_its_oracle_follows() -> None:
