@@ -1,16 +1,15 @@
 """Ways to bring the selected account through a bad month, side by side at one protected price: `marginline hedge`."""
 
-from textwrap import wrap
-
 from engine.hedge import hedges
 from engine.hedge_case import Comparison, Protection
 from tui import numbers
+from tui.folding import folded
 from tui.hedge_table import cannot_lines, hedge_headings, hedge_rows
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.facts import Text
 from widgets.glyphs import fit
-from widgets.tones import Cell, Line, Tone
+from widgets.tones import Cell, Tone
 
 NOT_YET = "being worked out"
 STALE = "the account is stale: what follows is for what was last read of it"
@@ -41,13 +40,14 @@ def compared(frame: Frame, horizon_s: int) -> Comparison | None:
         return Comparison(state.account.name, horizon_s, because=str(error))
 
 
-def hedge_section(frame: Frame, found: Comparison | None) -> Section:
-    """Return the title: whose hedges, and for how long."""
+def hedge_section(frame: Frame, found: Comparison | None, width: int) -> Section:
+    """Return the title: whose hedges, for how long, and what options cost by."""
     name = "" if frame.selected is None else frame.selected.account.name
-    days = (
-        "" if found is None else f"{found.horizon_s // _DAY_S} days, options by theory: hedge --from-venue reads them"
-    )
-    return Section(f"ways to protect {name}", days, is_focused=True)
+    note = ""
+    if found is not None:
+        days = f"{found.horizon_s // _DAY_S} days, options by theory"
+        note = f"{days}: hedge --from-venue reads them" if width >= _WIDE else days
+    return Section(f"ways to protect {name}", note, is_focused=True)
 
 
 def hedge(frame: Frame, found: Comparison | None, width: int) -> Text:
@@ -56,18 +56,25 @@ def hedge(frame: Frame, found: Comparison | None, width: int) -> Text:
         return Text(((Cell(f" {NOT_YET}" if frame.selected else " no account selected", Tone.MUTED),),))
     threat = found.threat
     if threat is None or not found.hedges:
-        return _folded(((found.because, Tone.TEXT),), width)
+        return Text(folded(((found.because, Tone.TEXT),), width))
     places = numbers.price_places(threat.price)
+    quote = frame.selected.account.quote
+    unit = "$" if quote.upper() in numbers.DOLLARS else quote
     lacks = numbers.MASK if frame.view.is_masked else numbers.debt(found.missing)
+    line = numbers.liquidation_price(threat.line, places, falls=threat.falls)
+    point = frame.selected.assessment.liquidation.get(threat.underlying)
+    now = numbers.liquidation_price(point.price if point else None, places, falls=threat.falls)
+    # The table of accounts shows the line of now; this one has the interest of the horizon in it.
+    by_then = "" if now in (line, numbers.UNKNOWN) else f" in {found.horizon_s // _DAY_S} days ({now} now)"
     said = (
-        f"{threat.underlying} at {numbers.price(threat.price, places)}, liquidated at "
-        f"{numbers.liquidation_price(threat.line, places, falls=threat.falls)}; every way holds it to "
-        f"{numbers.price(found.protected_to, places)}, where it lacks {lacks}"
+        f"{threat.underlying} at {numbers.price(threat.price, places)}, liquidated at {line}{by_then}; every way holds "
+        f"it to {numbers.price(found.protected_to, places)}, where it lacks {lacks} {unit}"
     )
     stale = ((STALE, Tone.STALE),) if frame.selected.is_stale else ()
-    lines = list(_folded((*stale, (said, Tone.TEXT)), width).lines)
+    lines = list(folded((*stale, (said, Tone.TEXT)), width))
     is_wide = width >= _WIDE
-    lines += [(), (Cell(_row(hedge_headings(found), is_wide=is_wide), Tone.MUTED),)]
+    heads = tuple(f"MONEY {unit}" if head == "MONEY NOW" else head for head in hedge_headings(found))
+    lines += [(), (Cell(_row(heads, is_wide=is_wide), Tone.MUTED),)]
     for way, row in zip(found.hedges, hedge_rows(found), strict=True):
         if way.quantity is None:
             lines.append((Cell(f" {row[0]:<{_MEANS}}", Tone.STRONG), Cell(row[1], Tone.MUTED)))
@@ -87,7 +94,7 @@ def cannot(frame: Frame, found: Comparison | None, width: int) -> Text:
         return Text(((Cell(f" {HIDDEN}", Tone.MUTED),),))
     told = [(f"{means}: {line}", Tone.TEXT) for means, line in cannot_lines(found.hedges)]
     told += [(f"assumed: {line}", Tone.MUTED) for line in found.assumed]
-    return _folded((*told, *((line, Tone.UNKNOWN) for line in found.doubts)), width)
+    return Text(folded((*told, *((line, Tone.UNKNOWN) for line in found.doubts)), width))
 
 
 def _row(cells: tuple[str, ...], *, is_wide: bool) -> str:
@@ -99,10 +106,3 @@ def _row(cells: tuple[str, ...], *, is_wide: bool) -> str:
         cells[3:] if is_wide else (*cells[3:5], cells[5].replace(" OF NOTIONAL", "").replace(" OF DEBT", ""), cells[6])
     )
     return text + "".join(f"{cell:>{size}}" for cell, size in zip(heads, widths, strict=True))
-
-
-def _folded(told: "tuple[tuple[str, Tone], ...] | list[tuple[str, Tone]]", width: int) -> Text:
-    lines: list[Line] = []
-    for text, tone in told:
-        lines += [(Cell(f" {each}", tone),) for each in wrap(text, max(20, width - 3), subsequent_indent="  ")]
-    return Text(tuple(lines))

@@ -46,7 +46,7 @@ class HedgeScreen(PaneScreen):
     def show_body(self, frame: Frame) -> None:
         self._ask(frame)
         found = self._found
-        self.query_one("#ways", SectionRule).model = present_hedge.hedge_section(frame, found)
+        self.query_one("#ways", SectionRule).model = present_hedge.hedge_section(frame, found, self.size.width)
         self.query_one("#way-lines", TextLines).model = present_hedge.hedge(frame, found, self.size.width)
         self.query_one("#cannot", SectionRule).model = present_hedge.CANNOT
         self.query_one("#cannot-lines", TextLines).model = present_hedge.cannot(frame, found, self.size.width)
