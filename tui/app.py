@@ -241,9 +241,9 @@ class DashboardApp(App[str]):
         """Say where the selected account's numbers come from."""
         if not self.is_first_run:
             from tui.present_method import method
-            from tui.screen_method import MethodScreen
+            from tui.screen_method import WIDTH, MethodScreen
 
-            self.push_screen(MethodScreen(method(self.session.frame)))
+            self.push_screen(MethodScreen(method(self.session.frame, min(WIDTH, self.size.width))))
 
     def action_rescue(self, what: str) -> None:
         """Do what a rescue key asks for; where nothing may be sent, say so."""

@@ -148,6 +148,7 @@ def account_row(
     places = words.places_of(snapshot, state, asset) if has_price else 0
     health = words.health_text(state)
     tone = words.number_tone(severity) if assessment.has_debt else Tone.MUTED
+    hour, day, week = present_outlook.chance_cells(snapshot, state)
     age_tone = Tone.MUTED if not is_stale else Tone.UNKNOWN if is_blackout else Tone.STALE
     return AccountRow(
         key=account.name,
@@ -171,7 +172,9 @@ def account_row(
         leverage=cell(numbers.multiple(assessment.leverage)),
         cost=dollars(_cost(assessment)),
         rescue=_rescue(state, readiness),
-        chance=present_outlook.chance_cell(snapshot, state),
+        chance=day,
+        chance_hour=hour,
+        chance_week=week,
     )
 
 

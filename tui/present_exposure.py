@@ -14,9 +14,9 @@ from widgets.tones import Cell, Line, Tone
 _MOST_HEDGES = 3
 
 
-def section(frame: Frame) -> Section:
+def section(frame: Frame, *, is_focused: bool = False) -> Section:
     """Return the title of the exposures."""
-    return Section("net exposure", "all accounts, $ at each account's own price")
+    return Section("net exposure", "all accounts, $ at each account's own price", is_focused)
 
 
 def exposures(frame: Frame) -> Text:

@@ -1,20 +1,26 @@
 """What common moves and crashes of the past would do to every account, and what a volatility rule would ask for."""
 
+from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 
 from desk.snapshot import AccountState
 from engine.severity import judge
 from engine.whatif import MOVES, Crash, Row
 from tui import numbers, words
+from tui.folding import folded
+from tui.present_risk import CHANCE_HEADINGS, chances
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.facts import Text
-from widgets.glyphs import fit
+from widgets.glyphs import fit, right
 from widgets.tones import Cell, Line, Tone
 
 _NAME, _CELL = 16, 8
 _NARROW = (-40, -30, -20, -10, 10, 20)
 _WIDE = 110
+_TITLE = _NAME + 4
+_WANTED = tuple(Decimal(percent) / 100 for percent in (-20, -10, -30, 10, 20, -40, 30, -50, 5, -5, 50))
+"""The moves in the order in which a narrow pane takes them."""
 NOT_YET = "being worked out; once a minute"
 
 
@@ -25,21 +31,37 @@ def grid_section(frame: Frame, *, is_focused: bool = False) -> Section:
 
 def grid(frame: Frame, width: int) -> Text:
     """Return one line per account: health under each common move, filled where it liquidates."""
-    made = frame.snapshot.what_if
-    if made is None:
-        return Text(((Cell(f" {NOT_YET}", Tone.MUTED),),))
     shown = [at for at, move in enumerate(MOVES) if width >= _WIDE or int(move * 100) in _NARROW]
+    return _grid(frame, shown)
+
+
+def beside_section() -> Section:
+    """Return the title of the grid with the chances."""
+    return Section("what if all assets move, and how likely", "health; P: chance to be liquidated")
+
+
+def grid_and_chances(frame: Frame, width: int, most: int) -> Text:
+    """Return the grid of the `most` urgent accounts, as many moves as `width` has room for beside their chances."""
+    room = max(0, width - _TITLE - 1 - len(CHANCE_HEADINGS)) // _CELL
+    return _grid(frame, sorted(map(MOVES.index, _WANTED[:room])), most, has_chances=True)
+
+
+def _grid(frame: Frame, shown: list[int], most: int | None = None, *, has_chances: bool = False) -> Text:
+    made = frame.snapshot.what_if
+    if made is None and not has_chances:
+        return Text(((Cell(f" {NOT_YET}", Tone.MUTED),),))
     head = "".join(f"{f'{MOVES[at] * 100:+.0f} %':>{_CELL}}" for at in shown)
+    head += CHANCE_HEADINGS if has_chances else ""
     lines: list[Line] = [(Cell(f"    {'ACCOUNT':<{_NAME}}{head}", Tone.MUTED),)]
-    rows = {row.name: row for row in made.rows}
-    for name in frame.worst_first:
+    rows = {} if made is None else {row.name: row for row in made.rows}
+    for name in frame.worst_first[:most]:
         state = frame.snapshot.accounts[name]
         row = rows.get(name)
-        title = _title(state, is_selected=state is frame.selected)
-        if row is None:
-            lines.append((*title, Cell("  stale, or not worked out yet", Tone.UNKNOWN)))
-        else:
-            lines.append((*title, *_cells(frame, state, row, shown)))
+        cells = _cells(frame, state, row, shown)
+        if has_chances:
+            gap = len(shown) * _CELL - sum(len(cell.text) for cell in cells)
+            cells = [*cells, Cell(" " * gap), *chances(frame, state)]
+        lines.append((*_title(state, is_selected=state is frame.selected), *cells))
     return Text(tuple(lines))
 
 
@@ -52,9 +74,10 @@ def _title(state: AccountState, *, is_selected: bool) -> Line:
     )
 
 
-def _cells(frame: Frame, state: AccountState, row: Row, shown: list[int]) -> list[Cell]:
-    if row.reason:
-        return [Cell(f"  {row.reason}", Tone.UNKNOWN)]
+def _cells(frame: Frame, state: AccountState, row: Row | None, shown: list[int]) -> list[Cell]:
+    if row is None or row.reason:
+        why = row.reason if row is not None else "stale" if state.is_stale else NOT_YET
+        return [Cell(fit(f"  {numbers.UNKNOWN} {why}", len(shown) * _CELL), Tone.UNKNOWN)]
     ladder = frame.settings.ladder_of(state.account, state.source)
     cells = []
     for at in shown:
@@ -62,7 +85,10 @@ def _cells(frame: Frame, state: AccountState, row: Row, shown: list[int]) -> lis
         if health is None:
             cells.append(Cell(f"{'no debt':>{_CELL}}", Tone.MUTED))
             continue
-        text = numbers.health(health, 2) if health > 0 else "gone"
+        text = _vouched(state, numbers.health(health, 2)) if health > 0 else "gone"
+        if state.is_stale:
+            cells.append(Cell(f"{text:>{_CELL}}", Tone.MUTED))
+            continue
         if health < 1:
             cells += [Cell(" " * (_CELL - len(text) - 2)), Cell(f"X {text}", Tone.LIQUIDATABLE)]
             continue
@@ -71,9 +97,9 @@ def _cells(frame: Frame, state: AccountState, row: Row, shown: list[int]) -> lis
     return cells
 
 
-def crashes_section() -> Section:
+def crashes_section(*, is_focused: bool = False) -> Section:
     """Return the title of the crashes."""
-    return Section("crashes of the past", "as they fell, from today's prices")
+    return Section("crashes of the past", "as they fell, from today's prices", is_focused)
 
 
 def crashes(frame: Frame) -> Text:
@@ -82,7 +108,7 @@ def crashes(frame: Frame) -> Text:
     if made is None:
         return Text(((Cell(f" {NOT_YET}", Tone.MUTED),),))
     name = "" if state is None else state.account.name
-    head = f" {'CRASH':<28}{'ETH %':>8}{fit(name.upper(), 14):>16}{'GONE':>6}  IN THIS ORDER"
+    head = f" {'CRASH':<28}{'ETH %':>8}{right(name.upper(), 16)}{'GONE':>6}  IN THIS ORDER"
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
     lines.extend(_crash(crash, name, len(made.rows)) for crash in made.crashes)
     factor = made.factor.get(name)
@@ -117,35 +143,48 @@ def requirement_section(frame: Frame) -> Section:
     return Section(f"{name} under a volatility rule", "what-if: no protocol asks for this")
 
 
-def requirement(frame: Frame) -> Text:
+def requirement(frame: Frame, width: int) -> Text:
     """Return what the selected account would need under the volatility-adjusted rule, beside what its protocol asks."""
     state = frame.selected
     found = None if state is None else frame.snapshot.requirements.get(state.account.name)
-    if found is None:
-        return Text(((Cell(" nothing is owed, or it is being worked out", Tone.MUTED),),))
+    if state is None or found is None:
+        return Text(((Cell(f" {_no_requirement(state)}", Tone.MUTED),),))
     if found.required is None:
-        return Text(((Cell(f" {numbers.UNKNOWN} ", Tone.UNKNOWN), Cell(found.because, Tone.MUTED)),))
+        return Text(folded([(f"{numbers.UNKNOWN}: {found.because}", Tone.UNKNOWN)], width))
+    unit = "$" if state.account.quote.upper() in numbers.DOLLARS else state.account.quote
 
-    def money(value: float | None) -> str:
+    def money(value: float | None, show: Callable[[Decimal], str]) -> str:
         if value is None:
             return numbers.UNKNOWN
-        return numbers.MASK if frame.view.is_masked else numbers.debt(Decimal(round(value)))
+        if frame.view.is_masked:
+            return numbers.MASK
+        return f"{_vouched(state, show(Decimal(str(value))))} {unit}"
 
-    covered = found.covered
     share = ""
-    if covered is not None:
-        share = f", covered {numbers.round_exactly(Decimal(str(covered)), 2, ROUND_FLOOR):f} times"
-    lines: list[Line] = [
-        (
-            Cell(f" ~{money(found.required)}", Tone.STRONG),
-            Cell(f" of equity for a day at 99 %; it has {money(found.equity)}{share};", Tone.TEXT),
-            Cell(f" its protocol liquidates at {money(found.protocol)}", Tone.TEXT),
-        )
-    ]
+    if found.covered is not None:
+        times = numbers.round_exactly(Decimal(str(found.covered)), 2, ROUND_FLOOR)
+        share = f", covered {_vouched(state, f'{times:f}')} times"
+    said = (
+        f"~{money(found.required, numbers.debt)} of equity for a day at 99 %; "
+        f"it has {money(found.equity, numbers.money)}{share}; "
+        f"its protocol liquidates at {money(found.protocol, numbers.debt)}"
+    )
+    told = [(said, Tone.MUTED if state.is_stale else Tone.TEXT)]
     for each in found.thresholds:
-        protocol = "" if each.protocol is None else f"{each.protocol:.3f}"
+        protocol = "" if each.protocol is None else numbers.threshold(Decimal(str(each.protocol)))
+        implied = numbers.round_exactly(Decimal(str(each.implied)), 3, ROUND_FLOOR)
         note = f"  {each.note}" if each.note else ""
-        lines.append(
-            (Cell(f" {fit(each.asset, 9)} threshold {protocol:>6}, implied ~{each.implied:.3f}{note}", Tone.MUTED),)
-        )
-    return Text(tuple(lines))
+        told.append((f"{fit(each.asset, 9)} threshold {protocol:>6}, implied ~{implied:f}{note}", Tone.MUTED))
+    return Text(folded(told, width))
+
+
+def _no_requirement(state: AccountState | None) -> str:
+    if state is None:
+        return "no account selected"
+    if not state.assessment.has_debt:
+        return "nothing is owed"
+    return "stale: none is worked out" if state.is_stale else NOT_YET
+
+
+def _vouched(state: AccountState, text: str) -> str:
+    return numbers.unvouched(text) if state.is_stale else text

@@ -6,7 +6,7 @@ from textual import events
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from tui import layout, present_alerts, present_detail, present_prices, present_risk
+from tui import layout, present_alerts, present_detail, present_prices, present_whatif
 from tui.layout import SizeClass
 from tui.present_accounts import AccountRows
 from tui.screens import Hints, PaneScreen
@@ -93,8 +93,8 @@ class MainScreen(PaneScreen):
                     yield AlertList()
             with Vertical(classes="side beside"):
                 if self._class is SizeClass.LARGE:
-                    yield SectionRule(id="risk")
-                    yield TextLines(id="first-to-go", classes="body")
+                    yield SectionRule(id="stress")
+                    yield TextLines(id="stress-lines", classes="body")
                 else:
                     yield SectionRule(id="alerts")
                     yield AlertList()
@@ -141,8 +141,9 @@ class MainScreen(PaneScreen):
         self.query_one("#alerts", SectionRule).model = present_alerts.section(frame, is_focused=focused is alerts)
         alerts.model = present_alerts.alerts(frame)
         if self._class is SizeClass.LARGE:
-            self.query_one("#risk", SectionRule).model = present_risk.section(frame)
-            self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame, self.size.height)
+            lines = self.query_one("#stress-lines", TextLines)
+            self.query_one("#stress", SectionRule).model = present_whatif.beside_section()
+            lines.model = present_whatif.grid_and_chances(frame, lines.size.width, self.size.height)
 
     def _fit(self, frame: Frame, legs: int) -> None:
         """Give the panes their rows; the table never takes what the lower panes need to say anything."""

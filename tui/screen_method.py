@@ -9,6 +9,9 @@ from textual.screen import ModalScreen
 
 from widgets.facts import Text, TextLines
 
+WIDTH = 112
+"""How wide the box is where there is room, as the style sheet has it."""
+
 
 class MethodScreen(ModalScreen[None]):
     """Method, data, age and baseline of each number; any of its own keys closes it."""

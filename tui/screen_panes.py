@@ -61,22 +61,23 @@ class RiskScreen(PaneScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="risk", classes="gap")
-        with Scroller(classes="scrolling"):
+        with Scroller(id="ranking", classes="scrolling"):
             yield TextLines(id="first-to-go")
         yield SectionRule(id="exposure", classes="gap")
-        with Scroller(classes="scrolling", can_focus=False):
+        with Scroller(id="exposed", classes="scrolling"):
             yield TextLines(id="exposures")
         yield SectionRule(id="selected", classes="gap")
-        with Scroller(classes="scrolling", can_focus=False):
+        with Scroller(id="alone", classes="scrolling"):
             yield TextLines(id="by-asset")
             yield Facts(classes="gap")
 
     def show_body(self, frame: Frame) -> None:
-        self.query_one("#risk", SectionRule).model = present_risk.section(frame, is_focused=True)
-        self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame)
-        self.query_one("#exposure", SectionRule).model = present_exposure.section(frame)
+        at = "" if self.focused is None else self.focused.id
+        self.query_one("#risk", SectionRule).model = present_risk.section(frame, is_focused=at == "ranking")
+        self.query_one("#first-to-go", TextLines).model = present_risk.first_to_go(frame, self.size.width)
+        self.query_one("#exposure", SectionRule).model = present_exposure.section(frame, is_focused=at == "exposed")
         self.query_one("#exposures", TextLines).model = present_exposure.exposures(frame)
-        self.query_one("#selected", SectionRule).model = present_detail.section(frame)
+        self.query_one("#selected", SectionRule).model = present_detail.section(frame, is_focused=at == "alone")
         self.query_one("#by-asset", TextLines).model = present_detail.lines_by_asset(frame)
         self.query_one(Facts).model = present_facts.facts(frame)
 
@@ -147,7 +148,7 @@ class DetailScreen(PaneScreen):
         self.query_one("#history", SectionRule).model = present_detail.history_section(frame)
         self.query_one(HealthHistory).model = present_detail.history(frame)
         state = frame.selected
-        chances = Text() if state is None else present_outlook.outlook(frame.snapshot, state)
+        chances = Text() if state is None else present_outlook.outlook(frame.snapshot, state, self.size.width)
         rule, lines = self.query_one("#outlook", SectionRule), self.query_one("#chances", TextLines)
         rule.display = lines.display = bool(chances.lines)
         rule.model, lines.model = Section("how likely", "estimate, once a minute"), chances

@@ -106,6 +106,10 @@ class PaneScreen(Screen[None]):
         """Show the latest frame at once when this screen comes up."""
         self._dashboard.paint_again()
 
+    def on_descendant_focus(self) -> None:
+        """Show at once which pane has the keys."""
+        self._dashboard.paint_again()
+
     def on_account_table_highlighted(self, message: AccountTable.Highlighted) -> None:
         """Show the account under the cursor in the other panes."""
         session = self._dashboard.session

@@ -44,6 +44,8 @@ class AccountRow:
     cost: Cell = BLANK
     rescue: Cell = BLANK
     chance: Cell = BLANK
+    chance_hour: Cell = BLANK
+    chance_week: Cell = BLANK
 
 
 @record
@@ -76,7 +78,9 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("ROOM", 12, lambda row, width: gauge(row.room, width), 104),
     right_column("AGE", 4, lambda row: row.age, 55),
     number_column("BUFFER $", 10, lambda row: row.buffer, 115),
+    number_column("P1H %", 6, lambda row: row.chance_hour, 199),
     number_column("P24H %", 7, lambda row: row.chance, 123),
+    number_column("P7D %", 6, lambda row: row.chance_week, 199),
     Column("HF 24H", 14, lambda row, width: spark(row.history, width), 138),
     number_column("EQUITY $", 10, lambda row: row.equity, 149),
     number_column("DEBT $", 8, lambda row: row.debt, 158),

@@ -63,6 +63,8 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
     "what-if-80x24": (foreseeing(), (80, 24), ("7",), UiSettings()),
     "what-if-200x50-masked": (foreseeing(), (200, 50), ("w",), UiSettings(is_masked=True)),
     "foreseen-200x50": (foreseeing(), (200, 50), (), UiSettings()),
+    "foreseen-160x44": (foreseeing(), (160, 44), (), UiSettings()),
+    "foreseen-risk-80x24": (foreseeing(), (80, 24), ("3", "tab"), UiSettings()),
     "foreseen-detail-120x40": (foreseeing(), (120, 40), ("enter",), UiSettings()),
     "method-120x40": (foreseeing(), (120, 40), ("m",), UiSettings()),
     "method-perp-80x24": (foreseeing(), (80, 24), ("G", "m"), UiSettings()),

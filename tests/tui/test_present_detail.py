@@ -1,4 +1,4 @@
-"""One account in full, and the ranking of all when everything moves."""
+"""One account in full."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 from engine.accounts import Position
 from engine.assessment import Direction
 from tests.tui import frames
-from tui import present_detail, present_facts, present_risk
+from tui import present_detail, present_facts
 from tui.view import Frame, View
 from widgets.facts import FactList, Text
 from widgets.tones import Tone
@@ -143,17 +143,3 @@ def test_a_short_history_is_not_stretched_to_a_day() -> None:
     state = replace(frames.state(frames.MAIN), health_history=((frames.NOW - 600 * frames.S, 1.1),))
     section = present_detail.history_section(frames.frame(frames.snapshot([state])))
     assert section.title == "health factor, 10 min"
-
-
-def test_first_to_go_ranks_by_the_common_move() -> None:
-    shown = lines(present_risk.first_to_go(frames.frame()))
-    assert [line.split()[1] for line in shown[1:]] == ["main", "hl-short", "bybit-sol", "spark", "vault-old"]
-    assert "-7.7" in shown[1]
-    assert "no debt" in shown[-1]
-
-
-def test_a_name_of_any_width_leaves_the_columns_where_they_are() -> None:
-    wide = frames.state(replace(frames.MAIN, name="口座" * 20))
-    shown = present_risk.first_to_go(frames.frame(frames.snapshot([wide]))).lines[1]
-    assert shown[1].text.endswith(" ")
-    assert len(shown[1].text) < 17

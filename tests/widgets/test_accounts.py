@@ -141,9 +141,14 @@ def play(
             "ACCOUNT VENUE HEALTH MARKET NEXT BY LIQ AT DIST % σ-DAYS ROOM AGE BUFFER $ P24H % HF 24H EQUITY $ DEBT $",
         ),
         (
-            200,
+            198,
             "ACCOUNT VENUE HEALTH MARKET NEXT BY LIQ AT DIST % σ-DAYS ROOM AGE BUFFER $ P24H % HF 24H EQUITY $ DEBT $"
             " LEV × COST $/D",
+        ),
+        (
+            199,
+            "ACCOUNT VENUE HEALTH MARKET NEXT BY LIQ AT DIST % σ-DAYS ROOM AGE BUFFER $ P1H % P24H % P7D % HF 24H"
+            " EQUITY $ DEBT $ LEV × COST $/D",
         ),
     ],
 )
@@ -370,6 +375,12 @@ def test_without_focus_the_cursor_row_stays_raised_but_unmarked() -> None:
         assert raised.bgcolor != plain_row.bgcolor
 
     play(scenario, table_of(3))
+
+
+def test_the_chances_of_an_hour_and_a_week_fit_beside_the_readiness_of_rescues() -> None:
+    shown = plain(account_layout(199, has_rescue=True).heading())
+    assert shown.split()[-1] == "RESCUE"
+    assert "P1H %  P24H %  P7D %" in shown
 
 
 def test_a_resize_composes_all_columns_again() -> None:
