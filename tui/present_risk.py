@@ -36,7 +36,8 @@ def first_to_go(frame: Frame, width: int) -> Text:
     if width >= _WIDE:
         heads += [number("CLOSED FORM 24H %", 19), f"{'LOST THEN':>16}"]
     lines: list[Line] = [(Cell("    " + "".join(heads), Tone.MUTED),)]
-    lines.extend(_line(frame, state, width) for state in states)
+    selected = "" if frame.selected is None else frame.selected.account.name
+    lines.extend(_line(frame, state, width, is_selected=state.account.name == selected) for state in states)
     return Text(tuple(lines))
 
 
@@ -56,7 +57,7 @@ def _nearness(state: AccountState) -> tuple[Decimal, str]:
     return (abs(shock) if shock is not None else _FAR, state.assessment.name)
 
 
-def _line(frame: Frame, state: AccountState, width: int) -> Line:
+def _line(frame: Frame, state: AccountState, width: int, *, is_selected: bool) -> Line:
     assessment = state.assessment
     severity = words.severity_of(state)
     about = numbers.estimated if words.is_estimated(state) else str
@@ -78,7 +79,7 @@ def _line(frame: Frame, state: AccountState, width: int) -> Line:
     lost = "" if loss is None else numbers.MASK if frame.view.is_masked else _loss(state, loss)
     plain = Tone.MUTED if state.is_stale else Tone.TEXT
     cells = [
-        Cell("▌" if state is frame.selected else " ", Tone.ACCENT),
+        Cell("▌" if is_selected else " ", Tone.ACCENT),
         Cell(f"{words.GLYPHS[severity]:>2} ", words.glyph(severity).tone),
         Cell(f"{fit(assessment.name, 12)} ", Tone.STRONG),
         Cell(f"{together:>10}", plain),

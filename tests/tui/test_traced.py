@@ -203,3 +203,8 @@ def test_the_lines_of_every_account_are_those_of_status(demo: tuple[Snapshot, Pa
         alone = numbers.distance(Decimal(entry["distance"]), falls=entry["direction"] == "down")
         health = numbers.health(Decimal(one["health_factor"]))
         assert " ".join((move, health, asset, alone, "%")) in " ".join(shown[name].split())
+
+
+def test_the_account_under_the_cursor_is_marked_in_the_ranking(demo: tuple[Snapshot, Path, Path]) -> None:
+    marked = [line for line in lines(present_risk.first_to_go(of(demo[0], "comet"), 80)) if "▌" in line]
+    assert [line.replace("▌", " ").split()[1] for line in marked] == ["comet"]
