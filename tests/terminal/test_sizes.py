@@ -28,7 +28,7 @@ def test_the_demo_fills_the_terminal_and_never_more(size: tuple[int, int]) -> No
         columns = re.split(r" +", picture.line_with("ACCOUNT").strip())
         assert columns[:2] == (["ACCOUNT", "HEALTH"] if size[0] < 91 else ["ACCOUNT", "VENUE"])
         assert ("LEG" in picture) is ("── alerts" in picture) is (size != (80, 24))
-        assert ("first to go" in picture) is (size == (200, 50))
+        assert ("what if all assets move" in picture) is (size == (200, 50))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

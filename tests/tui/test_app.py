@@ -491,7 +491,7 @@ def test_a_terminal_that_changes_its_size_gets_the_panes_of_its_class() -> None:
         await pilot.resize_terminal(200, 50)
         await pilot.pause()
         shown = screen_text(app)
-        assert "first to go" in shown
+        assert "what if all assets move" in shown
         assert "bybit-sol · bybit iso" in shown
         assert isinstance(app.screen.focused, AccountTable)
 

@@ -50,13 +50,13 @@ def test_a_frame_asks_the_market_only_about_accounts_that_it_shows_in_full() -> 
     assert frame.worst_first == frames.frame().worst_first
     assert accounts.looked == []
     bars = present_bars.header(frame), present_bars.feeds(frame)
-    panes = present_prices.prices(frame), present_risk.first_to_go(frame), present_exposure.exposures(frame)
+    panes = present_prices.prices(frame), present_risk.first_to_go(frame, 80), present_exposure.exposures(frame)
     assert accounts.looked == []
     known = frames.frame()
     assert bars == (present_bars.header(known), present_bars.feeds(known))
     assert panes == (
         present_prices.prices(known),
-        present_risk.first_to_go(known),
+        present_risk.first_to_go(known, 80),
         present_exposure.exposures(known),
     )
     assert present_bars.verdict(frame) == present_bars.verdict(known)
