@@ -36,7 +36,7 @@ def first_to_go(frame: Frame, width: int) -> Text:
     if width >= _WIDE:
         heads += [number("CLOSED FORM 24H %", 19), f"{'LOST THEN':>16}"]
     lines: list[Line] = [(Cell("    " + "".join(heads), Tone.MUTED),)]
-    selected = "" if frame.selected is None else frame.selected.account.name
+    selected = frame.selected_name
     lines.extend(_line(frame, state, width, is_selected=state.account.name == selected) for state in states)
     return Text(tuple(lines))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 
+from desk.roster import at_triggers
 from desk.snapshot import AccountState
 from engine.severity import judge
 from engine.whatif import MOVES, Crash, Row
@@ -54,14 +55,15 @@ def _grid(frame: Frame, shown: list[int], most: int | None = None, *, has_chance
     head += CHANCE_HEADINGS if has_chances else ""
     lines: list[Line] = [(Cell(f"    {'ACCOUNT':<{_NAME}}{head}", Tone.MUTED),)]
     rows = {} if made is None else {row.name: row for row in made.rows}
+    accounts = at_triggers(frame.snapshot.accounts)
     for name in frame.worst_first[:most]:
-        state = frame.snapshot.accounts[name]
+        state = accounts[name]
         row = rows.get(name)
         cells = _cells(frame, state, row, shown)
         if has_chances:
             gap = len(shown) * _CELL - sum(len(cell.text) for cell in cells)
             cells = [*cells, Cell(" " * gap), *chances(frame, state)]
-        lines.append((*_title(state, is_selected=state is frame.selected), *cells))
+        lines.append((*_title(state, is_selected=name == frame.selected_name), *cells))
     return Text(tuple(lines))
 
 

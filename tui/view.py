@@ -102,13 +102,17 @@ class Frame:
         return self.snapshot.taken_at_ns // 1_000_000_000 * 1_000_000_000
 
     @property
+    def selected_name(self) -> str | None:
+        """Return the name of the account under the cursor, else of the worst one; `None` without accounts."""
+        if self.view.selected is not None and self.view.selected in self.snapshot.accounts:
+            return self.view.selected
+        return next(iter(self.order or self.worst_first), None)
+
+    @property
     def selected(self) -> AccountState | None:
         """Return the account under the cursor, else the worst one; `None` without accounts."""
-        accounts = self.snapshot.accounts
-        if self.view.selected is not None and self.view.selected in accounts:
-            return accounts[self.view.selected]
-        first = next(iter(self.order or self.worst_first), None)
-        return accounts.get(first) if first is not None else None
+        name = self.selected_name
+        return self.snapshot.accounts.get(name) if name is not None else None
 
     @property
     def is_blackout(self) -> bool:
