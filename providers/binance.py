@@ -70,9 +70,8 @@ def parse_frame(raw: bytes, observed_at_ns: int, by_symbol: Markets) -> Sequence
         return (Signal(SignalKind.RESTART, "the venue announced a restart"),)
     else:
         return ()
-    if symbol not in by_symbol:
-        return ()
-    return quotes(VENUE, by_symbol[symbol], bid, ask, observed_at_ns)
+    found = by_symbol.get(symbol)
+    return () if found is None else quotes(VENUE, found, bid, ask, observed_at_ns)
 
 
 def parse_book_tickers(raw: bytes, observed_at_ns: int, by_symbol: Markets) -> Sequence[PriceTick]:

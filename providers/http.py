@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from engine.record import record
@@ -24,6 +24,7 @@ from providers.text import inert
 
 if TYPE_CHECKING:
     import httpx
+    import msgspec
 
 T = TypeVar("T")
 
@@ -73,12 +74,23 @@ def decode(venue: str, place: str, raw: bytes, into: type[T]) -> T:
 
     NaN and infinities pass as `Decimal`s: whoever takes a number checks it.
     """
+    try:
+        return _decoder(into).decode(raw)  # type: ignore[no-any-return, arg-type]  # it is `T`; a type has a hash
+    except (_json_error(), UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(venue, f"{place}: {str(error)[:160]}") from error
+
+
+@cache
+def _decoder(into: object) -> "msgspec.json.Decoder[Any]":
     import msgspec
 
-    try:
-        return msgspec.json.decode(raw, type=into)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(venue, f"{place}: {str(error)[:160]}") from error
+    return msgspec.json.Decoder(into)
+
+
+def _json_error() -> type[Exception]:
+    import msgspec
+
+    return msgspec.MsgspecError
 
 
 @record

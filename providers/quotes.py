@@ -13,6 +13,7 @@ from providers.symbols import Market, Markets
 from providers.ws import Signal, Subscription, stream
 
 _DAY_MS = 86_400_000
+_LEAST, _TOO_MUCH = Decimal("1e-29"), Decimal("1e30")
 _AT_ONCE = 4  # REST reads of one venue under way at a time
 
 
@@ -64,7 +65,7 @@ def endpoint(
 
 def is_price(value: Decimal) -> bool:
     """Return whether `value` is finite, positive and of a size that arithmetic survives."""
-    return value.is_finite() and value > 0 and -30 < value.adjusted() < 30
+    return value.is_finite() and _LEAST <= value < _TOO_MUCH
 
 
 def quotes(
@@ -74,7 +75,7 @@ def quotes(
 
     Raises `Malformed` unless both are prices and not crossed.
     """
-    if is_price(bid) and is_price(ask) and bid <= ask:
+    if bid.is_finite() and ask.is_finite() and _LEAST <= bid <= ask < _TOO_MUCH:
         return [PriceTick(venue, market.asset, bid, ask, observed_at_ns, market.quote_currency) for market in markets]
     symbol = next((market.symbol for market in markets), "")
     raise Malformed(venue, f"{symbol}: bid {str(bid)[:24]} and ask {str(ask)[:24]} are no quote")

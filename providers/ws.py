@@ -76,6 +76,7 @@ class _Link(Generic[T]):
         self.is_over = False
         self._sub = subscription
         self._mailbox = mailbox
+        self._key = subscription.key
         self._now_s = asyncio.get_running_loop().time
         self._state = LinkState.CONNECTING
         self._unreadable = 0
@@ -171,12 +172,11 @@ class _Link(Generic[T]):
     async def _read(self, socket: "ClientConnection", tasks: asyncio.TaskGroup) -> NoReturn:
         from websockets.exceptions import ConnectionClosed
 
-        parse = self._sub.parser()
-        clock = self._sub.clock
+        parse, clock, receive = self._sub.parser(), self._sub.clock, socket.recv
         while True:
             for _ in range(_TURN):
                 try:
-                    raw = await socket.recv(decode=False)
+                    raw = await receive(decode=False)
                 except ConnectionClosed as error:
                     raise _closed(error) from error
                 try:
@@ -193,7 +193,7 @@ class _Link(Generic[T]):
             await asyncio.sleep(0)
 
     def _pass_on(self, item: T) -> None:
-        key = self._sub.key(item)
+        key = self._key(item)
         self._unreadable_in_a_row = 0
         self._note_data()
         self._seen[key] = self._data_s
