@@ -1,14 +1,14 @@
 """Accounts as table rows. A row is made when it is looked at, and kept: unchanged, it is the same again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from decimal import Decimal
-from typing import overload
 
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Kind
 from engine.assessment import Assessment, Severity
 from engine.record import record
 from tui import numbers, present_outlook, words
+from tui.rows import Rows
 from tui.view import Frame, Sort
 from widgets.accounts import AccountRow, Accounts
 from widgets.gauges import Gauge, Spark
@@ -40,28 +40,6 @@ class _Kept:
     moment: int
     made_with: tuple[object, ...]
     row: AccountRow
-
-
-class _Rows(Sequence[AccountRow]):
-    """The rows of accounts in order, each made when it is asked for: a screen shows a few of a thousand."""
-
-    def __init__(self, names: tuple[str, ...], row_of: Callable[[str], AccountRow]) -> None:
-        self._names, self._row_of = names, row_of
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @overload
-    def __getitem__(self, index: int) -> AccountRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[AccountRow]: ...
-    def __getitem__(self, index: int | slice) -> AccountRow | Sequence[AccountRow]:
-        if isinstance(index, slice):
-            return tuple(self._row_of(name) for name in self._names[index])
-        return self._row_of(self._names[index])
-
-    def __iter__(self) -> Iterator[AccountRow]:
-        return (self._row_of(name) for name in self._names)
 
 
 class AccountRows:
@@ -107,7 +85,7 @@ class AccountRows:
             self._kept = {name: kept for name, kept in self._kept.items() if name in accounts}
         nothing = f"nothing matches {frame.view.filter!r}; esc clears the filter" if frame.view.filter else ""
         header = _HEADERS.get(frame.view.sort, "")
-        return Accounts(_Rows(frame.order, row_of), header, nothing, frame.settings.has_rescue, frame.order)
+        return Accounts(Rows(frame.order, row_of), header, nothing, frame.settings.has_rescue, frame.order)
 
 
 def account_row(

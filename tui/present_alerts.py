@@ -4,6 +4,8 @@ from desk.snapshot import Snapshot
 from engine.alerts import Alert, AlertPhase, AlertRule
 from engine.assessment import Severity
 from tui import numbers, words
+from tui.latest import latest
+from tui.rows import Rows
 from tui.view import Frame
 from widgets.alertlist import AlertRow, Alerts
 from widgets.bars import Section
@@ -26,7 +28,12 @@ def section(frame: Frame, *, is_focused: bool = False) -> Section:
 
 def alerts(frame: Frame) -> Alerts:
     """Return all alerts, newest first; those that need no one any more are muted."""
-    return Alerts(tuple(_row(alert) for alert in frame.snapshot.alerts), "no alerts")
+    return _alerts(frame.snapshot.alerts)
+
+
+@latest
+def _alerts(listed: tuple[Alert, ...]) -> Alerts:
+    return Alerts(Rows(listed, _row), "no alerts", tuple(alert.key for alert in listed))
 
 
 def _row(alert: Alert) -> AlertRow:

@@ -137,12 +137,13 @@ class PaneScreen(Screen[None]):
         self._dashboard.action_pane("prices")
 
     def on_alert_list_highlighted(self, message: AlertList.Highlighted) -> None:
-        """Show the alert under the cursor in full."""
+        """Show the alert under the cursor in full: at once under a key, with the next frame where alerts moved it."""
         session = self._dashboard.session
         if _is_current(message) and message.key != session.view.selected_alert:
             session.select(alert=message.key)
             self._came_from(message)
-            self._dashboard.paint()
+            if message.sender.has_focus:
+                self._dashboard.paint()
 
     def on_alert_list_chosen(self, message: AlertList.Chosen) -> None:
         """Go to the account that the alert is about."""

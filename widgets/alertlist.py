@@ -28,10 +28,14 @@ class AlertRow:
 
 @record
 class Alerts:
-    """All alerts in order; `nothing` is shown instead when there are none."""
+    """All alerts in order; `nothing` is shown instead when there are none.
 
-    rows: tuple[AlertRow, ...] = ()
+    `keys` are those of `rows` in order, for looking a row up without making those before it; empty: the rows tell.
+    """
+
+    rows: Sequence[AlertRow] = ()
     nothing: str = ""
+    keys: tuple[str, ...] = ()
 
 
 _WIDE = 70
@@ -68,6 +72,9 @@ class AlertList(RowList[AlertRow]):
 
     def rows(self) -> Sequence[AlertRow]:
         return self.model.rows
+
+    def key_at(self, index: int) -> str:
+        return self.model.keys[index] if self.model.keys else super().key_at(index)
 
     def nothing(self) -> str:
         return self.model.nothing
