@@ -17,7 +17,7 @@ from desk.judgement import (
     with_marks,
 )
 from desk.market import MarketBook
-from desk.roster import Band, LiveAccounts, Memo, at_next_oracle, bands_of, markets_of
+from desk.roster import Band, LiveAccounts, Memo, bands_of, markets_of
 from desk.settings import DeskSettings
 from desk.snapshot import AccountState
 from engine.accounts import Account, Kind
@@ -34,6 +34,7 @@ from engine.record import record, replace
 from engine.severity import rank
 from providers.ports import Reading
 
+_FAR = Decimal("Infinity")
 VANISHED = "gone from its source: liquidated or closed"
 
 
@@ -69,6 +70,7 @@ class AccountBook:
         self._of_source: dict[str, dict[str, None]] = {}
         self._newest: dict[str, Reading] = {}
         self._prints_due: set[str] = set()
+        self._calm: dict[str, Band] = {}
         self._gone: set[str] = set()
         self._reasons: dict[str, tuple[str, ...]] = {}
 
@@ -121,13 +123,24 @@ class AccountBook:
         if self._market.oracle(asset) is None:
             for name in tuple(self._leaners.get(asset, ())):
                 self._rejudge(name, now_ns)
-        for name in self._followers.get(asset, ()):
+        calm = self._calm.get(asset)
+        if calm is not None and price is not None and calm[0] < price < calm[1]:
+            return
+        followers = self._followers.get(asset, {})
+        for name in followers:
             if name in self._prints_due:
                 self._look_ahead(name, now_ns)
                 continue
             band = self._follows[name].bands.get(asset)
             if band is not None and price is not None and not band[0] < price < band[1]:
                 self._look_ahead(name, now_ns)
+        if self._prints_due.isdisjoint(followers):
+            self._calm[asset] = self._calm_band(asset)
+
+    def _calm_band(self, asset: str) -> Band:
+        """Return the consensus between which it makes no print due that is not due yet."""
+        bands = [band for name in self._followers.get(asset, ()) if (band := self._follows[name].bands.get(asset))]
+        return max((low for low, _ in bands), default=-_FAR), min((high for _, high in bands), default=_FAR)
 
     def reassess(self, asset: str, now_ns: int) -> None:
         """Judge the accounts that hold `asset` again, because something other than a price became known of it."""
@@ -194,12 +207,13 @@ class AccountBook:
         state = self._states[name]
         if state.account.kind is not Kind.LOAN or state.is_stale:
             return
-        upcoming = at_next_oracle(state.account, self._market.market)
+        upcoming = self._memo.at_next_oracle(state.account, self._market.market)
         if upcoming is None or not upcoming.updates:
             self._prints_due.discard(name)
             self._alerts.observe(key_of(AlertRule.ORACLE_DUE, name), None, now_ns)
             return
         self._prints_due.add(name)
+        self._forget_calm(name)
         assessment = replace(state.assessment, at_next_oracle=upcoming)
         after = severity_after_print(assessment, self._settings.ladder_of(state.account, state.source))
         self._alerts.observe(key_of(AlertRule.ORACLE_DUE, name), oracle_condition(assessment, after), now_ns)
@@ -299,6 +313,11 @@ class AccountBook:
             for asset in follows.leans:
                 self._leaners.setdefault(asset, {})[account.name] = None
         self._follows[account.name] = follows
+        self._forget_calm(account.name)
+
+    def _forget_calm(self, name: str) -> None:
+        for asset in self._follows[name].markets:
+            self._calm.pop(asset, None)
 
     def _unindex(self, name: str) -> None:
         former = self._follows.pop(name, None)

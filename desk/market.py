@@ -24,6 +24,7 @@ class MarketBook:
         self._order = {name: place for place, name in enumerate(sources)}
         self._stables = stables
         self._oracles: dict[str, dict[str, tuple[bool, OraclePrice]]] = {}
+        self._shared: dict[str, OraclePrice | None] = {}
         self._volatility: dict[str, Decimal] = {}
         self._composites: dict[str, set[str]] = {}
         self._market = Market()
@@ -54,7 +55,7 @@ class MarketBook:
             del self._oracles[asset][reading.source]
         changed: set[str] = set()
         for asset, before in place_before.items():
-            now = self.oracle(asset)
+            now = self._shared[asset] = self._first_told(asset)
             if now != before:
                 for leg in () if now is None else now.legs:
                     if leg.asset is not None:
@@ -72,6 +73,9 @@ class MarketBook:
 
     def oracle(self, asset: str) -> OraclePrice | None:
         """Return the shared trigger price of `asset`, `None` if no source reports one."""
+        return self._shared.get(asset)
+
+    def _first_told(self, asset: str) -> OraclePrice | None:
         told = self._oracles.get(asset)
         if not told:
             return None

@@ -14,7 +14,7 @@ from desk.snapshot import AccountState
 from engine.accounts import Account
 from engine.assess import market_side, with_market
 from engine.assessment import Assessment, NextOracleHealth
-from engine.market import next_oracle
+from engine.market import Ground, ground_of, next_oracle
 from engine.prices import AssetPrice, Consensus, OracleLeg, OraclePrice
 from engine.record import record, replace
 
@@ -73,6 +73,7 @@ class Memo:
 
     def __init__(self) -> None:
         self._last: dict[str, _Looked] = {}
+        self._grounds: dict[str, Ground] = {}
 
     def complete(self, state: AccountState, market: Market) -> AccountState:
         """Return `state` with what its account is worth at `market`."""
@@ -82,13 +83,36 @@ class Memo:
         agreed = tuple(map(market.agreed.get, markets))
         if last is not None and again and all(map(is_, last.agreed, agreed)):
             return last.whole
-        whole = replace(state, assessment=at_market(state.account, state.assessment, market))
+        whole = replace(state, assessment=self._at_market(state.account, state.assessment, market))
         self._last[state.account.name] = _Looked(state, markets, agreed, whole)
         return whole
+
+    def at_next_oracle(self, account: Account, market: Market) -> NextOracleHealth | None:
+        """Return the health after the next oracle print, as `complete` tells it, at a part of its cost."""
+        try:
+            return next_oracle(account, market.prices, market.agreed, self._ground(account, market))
+        except (ValueError, ArithmeticError):
+            return None
 
     def forget(self, name: str) -> None:
         """Drop what is remembered of an account that left."""
         self._last.pop(name, None)
+        self._grounds.pop(name, None)
+
+    def _at_market(self, account: Account, judged: Assessment, market: Market) -> Assessment:
+        """Return `judged` with its market side; what can't be computed is `None` with the reason under `missing`."""
+        try:
+            ground = self._ground(account, market)
+            return with_market(judged, market_side(account, market.prices, market.agreed, ground))
+        except (ValueError, ArithmeticError) as error:
+            why = f"cannot be computed: {type(error).__name__}"
+            return replace(judged, missing={**judged.missing, "at_market": why, "at_next_oracle": why})
+
+    def _ground(self, account: Account, market: Market) -> Ground:
+        known = self._grounds.get(account.name)
+        if known is None or not known.holds(account, market.prices):
+            known = self._grounds[account.name] = ground_of(account, market.prices)
+        return known
 
 
 def at_triggers(accounts: Mapping[str, AccountState]) -> Mapping[str, AccountState]:
@@ -117,20 +141,3 @@ def bands_of(oracles: Mapping[str, OraclePrice]) -> dict[str, Band]:
             low, high = bands.get(leg.asset, (leg.price - reach, leg.price + reach))
             bands[leg.asset] = max(low, leg.price - reach), min(high, leg.price + reach)
     return bands
-
-
-def at_next_oracle(account: Account, market: Market) -> NextOracleHealth | None:
-    """Return the health after the next oracle print, as `at_market` tells it, at a part of its cost."""
-    try:
-        return next_oracle(account, market.prices, market.agreed)
-    except (ValueError, ArithmeticError):
-        return None
-
-
-def at_market(account: Account, judged: Assessment, market: Market) -> Assessment:
-    """Return `judged` with its market side; what can't be computed is `None` with the reason under `missing`."""
-    try:
-        return with_market(judged, market_side(account, market.prices, market.agreed))
-    except (ValueError, ArithmeticError) as error:
-        why = f"cannot be computed: {type(error).__name__}"
-        return replace(judged, missing={**judged.missing, "at_market": why, "at_next_oracle": why})

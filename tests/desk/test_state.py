@@ -28,7 +28,7 @@ from desk.sources import ACCOUNT, PRICES
 from desk.state import LiveState
 from engine.accounts import Account, Collateral, Debt, Kind
 from engine.alerts import Alert, AlertPhase, AlertPolicy, AlertRule, feed_key, key_of
-from engine.assessment import Severity
+from engine.assessment import Due, Severity
 from engine.prices import OracleLeg, OraclePrice
 from engine.severity import Ladder
 from providers.ports import LinkState, Reading
@@ -566,3 +566,32 @@ def test_a_tick_leaves_the_accounts_at_their_trigger_prices_the_same_and_a_readi
     read = bench.apply(reading("main", loan(price="2450"))).accounts
     assert desk.roster.at_triggers(read) is not desk.roster.at_triggers(after)
     assert desk.roster.at_triggers(after)["main"].account.oracles["ETH"].price == 2500
+
+
+def test_a_loan_that_comes_later_is_warned_of_its_own_print_where_those_before_it_are_calm() -> None:
+    bench = Bench(sources={"main": 30.0, "other": 30.0})
+    due = {name: key_of(AlertRule.ORACLE_DUE, name) for name in ("main", "other")}
+    bench.apply(reading("main", loan(price="2500")))
+    bench.quote("USDC", "1")
+    bench.quote("ETH", "2492")
+    assert alert(bench.quote("ETH", "2493"), due["main"]) is None
+    bench.apply(reading("other", loan("other", price="2505")))
+    apart = bench.quote("ETH", "2492")
+    assert alert(apart, due["main"]) is None
+    assert alert(apart, due["other"]) is not None
+    assert alert(bench.quote("ETH", "2487"), due["main"]) is not None
+
+
+def test_a_shared_oracle_that_prints_the_same_price_again_is_no_longer_due() -> None:
+    bench = Bench()
+    leaning = replace(loan(), oracles={"USDC": oracle("1", deviation_bps="25")})
+    bench.apply(reading("main", leaning))
+    bench.apply(Reading("hl", (perp(),), START_NS, marks={"ETH": oracle("2500", age_s=3600)}))
+    bench.quote("USDC", "1")
+    late = bench.quote("ETH", "2500").accounts["main"].assessment.at_next_oracle
+    assert late is not None
+    assert late.updates["ETH"].due is Due.HEARTBEAT
+    bench.apply(Reading("hl", (perp(),), START_NS + 1, marks={"ETH": oracle("2500", age_s=5)}))
+    printed = bench.quote("ETH", "2500.1").accounts["main"].assessment.at_next_oracle
+    assert printed is not None
+    assert printed.updates == {}
