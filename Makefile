@@ -4,14 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SCENARIO ?= calm
+# Some tests wait for a screen: three test processes keep two cores busy.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
-.PHONY: demo test check lint bench load science screenshots lab lock clean
+.PHONY: demo test check contracts lint bench load science screenshots lab lock clean
 
 demo: $(VENV)/.product
 	$(BIN)/marginline demo --scenario $(SCENARIO)
 
 test: $(VENV)/.dev node_modules/.installed
-	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+contracts: $(VENV)/.dev node_modules/.installed
+	$(BIN)/python -m tests.chain.contracts
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -184,3 +184,8 @@ def _type(entry: Mapping[str, Any]) -> str:
     if not kind.startswith("tuple"):
         return kind
     return f"({','.join(_types(entry['components']))}){kind.removeprefix('tuple')}"
+
+
+if __name__ == "__main__":
+    aave36()
+    own()

@@ -67,7 +67,7 @@ class Watcher(threading.Thread):
                     self.seen.add(path.read_bytes())
                 except OSError:
                     continue
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def end(self) -> None:
         self._ended.set()

@@ -40,7 +40,7 @@ const text = (bytes) => join([big(bytes.length, 2), bytes]);
 const mod = (value) => ((value % L) + L) % L;
 const same = (left, right) => hex(left) === hex(right);
 const times = (factor, point) => (factor === 0n || point.is0() ? Point.ZERO : point.multiplyUnsafe(factor));
-const timesH = (factor) => (factor === 0n ? Point.ZERO : H.multiply(factor));
+const timesH = (factor) => (factor === 0n ? Point.ZERO : H.multiplyUnsafe(factor));
 
 // 9. JSON, one way to write each value
 function requireKeysOnce(source) {
