@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
+from textual.worker import Worker, WorkerState
 
+from engine.hedge_case import Comparison
 from tui import present_hedge
 from tui.screens import PaneScreen
 from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.bars import SectionRule
 from widgets.facts import TextLines
-
-if TYPE_CHECKING:
-    from engine.hedge_case import Comparison
 
 HORIZON_S = 30 * 86_400
 _ANEW_NS = 60 * 1_000_000_000
@@ -61,8 +60,14 @@ class HedgeScreen(PaneScreen):
         if self._asked is None or self._asked[0] != wanted[0]:
             self._found = None
         self._asked = wanted
-        self.run_worker(self._work_out(frame), exclusive=True, group="hedge")
+        self.run_worker(self._work_out(frame), exclusive=True, group="hedge", exit_on_error=False)
 
     async def _work_out(self, frame: Frame) -> None:
         self._found = await asyncio.to_thread(present_hedge.compared, frame, HORIZON_S)
         self._dashboard.paint_again()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Say in words that working it out failed; the dashboard goes on."""
+        if event.worker.group == "hedge" and event.state is WorkerState.ERROR and self._asked is not None:
+            self._found = Comparison(self._asked[0], HORIZON_S, because=present_hedge.failed(event.worker.error))
+            self._dashboard.paint_again()

@@ -17,10 +17,11 @@ from tests.tui.frames import HandDesk
 from tui.app import DashboardApp
 from tui.export import screen_text
 from tui.filtering import FilterBar
+from tui.screen_hedge import HedgeScreen
 from tui.screen_help import HelpScreen
 from tui.screen_main import MainScreen
 from tui.screen_panes import AlertsScreen, DetailScreen, FeedsScreen, PricesScreen, RiskScreen
-from tui.view import Sort, UiSettings
+from tui.view import Frame, Sort, UiSettings
 from widgets.accounts import AccountTable
 from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
@@ -606,3 +607,21 @@ def test_until_a_key_is_pressed_the_cursor_stands_on_the_worst_account() -> None
         assert app.query_one(AccountTable).cursor_key == ranked[1]
 
     run(work, taken=frames.snapshot([states[ranked[1]]]))
+
+
+class BrokenHedges(HedgeScreen):
+    """The hedge pane with a bug in what works the hedges out."""
+
+    async def _work_out(self, frame: Frame) -> None:
+        raise KeyError("a bug")
+
+
+def test_a_failure_while_hedges_are_worked_out_is_said_and_ends_nothing() -> None:
+    async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
+        app.show_pane(BrokenHedges())
+        while "unknown: it could not be worked out (KeyError)" not in screen_text(app):
+            await pilot.pause(0.02)
+        await pilot.press("1")
+        assert isinstance(app.screen, MainScreen)
+
+    run(work)
