@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine.accounts import Kind
@@ -18,6 +19,9 @@ from marginline.secrets import SCHEMES, is_reference, resolve
 from marginline.toml_table import Table, load_table
 from providers.errors import ConfigError
 from providers.ports import OracleRule
+
+if TYPE_CHECKING:
+    from marginline.cascade_wish import Wish
 
 PRICE_VENUES = ("binance", "coinbase", "kraken", "okx", "bybit", "hyperliquid")
 OPTION_VENUES = ("deribit",)
@@ -133,7 +137,7 @@ class UiConfig:
 
 @record
 class Config:
-    """A whole, valid config."""
+    """A whole, valid config. `cascades` are the lending markets to look at for cascades, by collateral."""
 
     path: Path
     accounts: tuple[AccountConfig, ...] = ()
@@ -146,6 +150,7 @@ class Config:
     limits: Limits = Limits()
     ui: UiConfig = UiConfig()
     journal: Path | None = None
+    cascades: "Mapping[str, Wish]" = field(default_factory=dict)
 
     def journal_path(self) -> Path:
         """Return where the journal of actions is kept: as configured, else in the user's state directory."""
@@ -206,6 +211,7 @@ def load_config(path: Path, providers: Mapping[str, frozenset[str]], described_b
         limits=_limits(root.table("limits")),
         ui=_ui(root.table("ui")),
         journal=_journal(root.table("journal"), path),
+        cascades=_cascades(root.table("cascade"), accounts),
     )
     root.finish()
     return config
@@ -376,6 +382,14 @@ def _journal(table: Table, config: Path) -> Path | None:
     written = table.text("path")
     table.finish()
     return None if written is None else config.parent / Path(written).expanduser()
+
+
+def _cascades(table: Table, accounts: tuple[AccountConfig, ...]) -> "dict[str, Wish]":
+    if not table.data:
+        return {}
+    from marginline.cascade_wish import configured
+
+    return configured(table, {account.name: account.provider for account in accounts})
 
 
 def _ui(table: Table) -> UiConfig:

@@ -6,10 +6,18 @@ import typer
 
 from marginline.science import ConfigOption, JsonOption, PortfolioOption, TimeoutOption
 
+_FIELDS = {"price": "prices", "shock": "shocks", "pool": "pools", "latency": "latency_s"}
+"""Options that are called otherwise than the field of the wish that they fill."""
+_OTHERS = {"book", "portfolio", "config", "as_json", "timeout"}
+
 
 def cascade(
+    context: typer.Context,
     book: Annotated[
-        str, typer.Argument(metavar="BOOK", help="The market's loans: a CSV or JSON file, chain:ACCOUNT, or prior.")
+        str,
+        typer.Argument(
+            metavar="BOOK", help="The market's loans: a CSV or JSON file, chain:ACCOUNT, prior, or a configured asset."
+        ),
     ],
     price: Annotated[list[str] | None, typer.Option("--price", metavar="[ASSET=]PRICE", help="Today's price.")] = None,
     shock: Annotated[list[str] | None, typer.Option("--shock", help="-15%, or ETH=-15%,BTC=-10%; repeat it.")] = None,
@@ -56,9 +64,10 @@ def cascade(
         marginline cascade loans.csv --price 3000 --pool 100000 --shock -15%
         marginline cascade prior --price 3000 --pool 400000 --account main --portfolio portfolio.json
         marginline cascade loans.csv --depth book.json --volatility 0.8 --throughput 10e6 --json
+        marginline cascade ETH --account main
     """
+    from marginline.cascade_wish import Wish
     from marginline.commands.cascade import cascade as command
-    from marginline.commands.cascade_scene import Wish
     from marginline.commands.ground import Ground
 
     wish = Wish(
@@ -92,4 +101,11 @@ def cascade(
         scheduler=scheduler,
     )
     ground = Ground(portfolio, None, None, None, config, timeout)
-    raise typer.Exit(command(ground, wish, as_json=as_json))
+    raise typer.Exit(command(ground, wish, _said(context), as_json=as_json))
+
+
+def _said(context: typer.Context) -> set[str]:
+    """Return the fields of the wish whose options were given."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return {_FIELDS.get(name, name) for name in given} - _OTHERS

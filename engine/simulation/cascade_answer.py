@@ -66,7 +66,7 @@ def watch(queue: Sorted, impact: Impact, setting: Setting | None) -> Answer:
     if setting is not None:
         replenished = setting.heal * depth
         if math.isinf(setting.throughput):
-            why = "throughput is not limited; name one with --throughput"
+            why = "throughput is not limited: name one by --throughput, or throughput in [cascade.ASSET]"
         elif replenished == 0:
             why = "nothing is replenished"
         else:

@@ -120,27 +120,31 @@ def prior(borrowers: int, debt: float, price: float, *, seed: int, asset: str = 
     )
 
 
-def parse_book(text: str, *, threshold: float | None = None, bonus: float | None = None, source: str = "") -> LoanBook:
+def parse_book(
+    text: str, *, threshold: float | None = None, bonus: float | None = None, source: str = "", asset: str = "ETH"
+) -> LoanBook:
     """Return the book in a CSV or JSON text; loans without debt are left out and counted.
 
-    `threshold` and `bonus` are for loans that have none of their own. Raises `BookError` naming `source` and line.
+    `threshold` and `bonus` are for loans that have none of their own, `asset` is the collateral of a book that names
+    none. Raises `BookError` naming `source` and line.
     """
     where = source or "book"
     stripped = text.lstrip("\ufeff \t\r\n")
     if not stripped:
         raise BookError(f"{where}: is empty; write a header collateral,debt and one loan a line")
-    rows = _json_rows(stripped, where) if stripped[0] in "{[" else _csv_rows(text.lstrip("\ufeff"), where)
-    return _made(rows, where, threshold, bonus)
+    is_json = stripped[0] in "{["
+    rows = _json_rows(stripped, where, asset) if is_json else _csv_rows(text.lstrip("\ufeff"), where, asset)
+    return _made(rows, where, threshold, bonus, asset)
 
 
 Row = tuple[str, Mapping[str, str], Mapping[str, str]]
 """Where a loan is, its collateral by asset, and its other figures, as they were written."""
 
 
-def _csv_rows(text: str, where: str) -> Iterable[Row]:
+def _csv_rows(text: str, where: str, asset: str) -> Iterable[Row]:
     reader = csv.reader(io.StringIO(text))
     header = [name.strip() for name in next(reader, [])]
-    held = {name: name.partition(":")[2] or "ETH" for name in header if name.partition(":")[0] == "collateral"}
+    held = {name: name.partition(":")[2] or asset for name in header if name.partition(":")[0] == "collateral"}
     unknown = [name for name in header if name not in held and name not in _COLUMNS]
     if not held or "debt" not in header or unknown or len(set(header)) != len(header):
         wrong = f"does not know {unknown[0][:24]!r}" if unknown else "needs the columns collateral and debt, each once"
@@ -153,12 +157,12 @@ def _csv_rows(text: str, where: str) -> Iterable[Row]:
             if len(cells) != len(header):
                 raise BookError(f"{place}: has {len(cells)} columns, the header {len(header)}")
             row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-            yield place, {asset: row[name] for name, asset in held.items()}, {k: row[k] for k in _COLUMNS if k in row}
+            yield place, {one: row[name] for name, one in held.items()}, {k: row[k] for k in _COLUMNS if k in row}
     except csv.Error as error:
         raise BookError(f"{where}:{reader.line_num}: {error}") from error
 
 
-def _json_rows(text: str, where: str) -> Iterable[Row]:
+def _json_rows(text: str, where: str, asset: str) -> Iterable[Row]:
     try:
         document: Any = json.loads(text, parse_float=str, parse_int=str)
     except ValueError as error:
@@ -174,17 +178,17 @@ def _json_rows(text: str, where: str) -> Iterable[Row]:
         if unknown:
             raise BookError(f"{place}: does not know {str(unknown[0])[:24]!r}")
         units = loan["collateral"]
-        held = units if isinstance(units, dict) else {"ETH": units}
+        held = units if isinstance(units, dict) else {asset: units}
         yield place, {str(k): str(v) for k, v in held.items()}, {k: str(loan[k]) for k in _COLUMNS if k in loan}
 
 
-def _made(rows: Iterable[Row], where: str, threshold: float | None, bonus: float | None) -> LoanBook:
+def _made(rows: Iterable[Row], where: str, threshold: float | None, bonus: float | None, asset: str) -> LoanBook:
     names: list[str] = []
     figures: list[tuple[float, float, float]] = []
     units: list[Mapping[str, float]] = []
     lacking, debtless = {"threshold": 0, "bonus": 0}, 0
     for place, held, row in rows:
-        amounts = {asset: _number(text, f"{place}: collateral", 0, _LARGEST) for asset, text in held.items() if text}
+        amounts = {one: _number(text, f"{place}: collateral", 0, _LARGEST) for one, text in held.items() if text}
         debt = _number(row["debt"], f"{place}: debt", 0, _LARGEST)
         if debt == 0:
             debtless += 1
@@ -204,7 +208,7 @@ def _made(rows: Iterable[Row], where: str, threshold: float | None, bonus: float
     twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
     if twice:
         raise BookError(f"{where}: two loans are called {min(twice)[:40]!r}")
-    assets = tuple(dict.fromkeys(asset for held in units for asset in held)) or ("ETH",)
+    assets = tuple(dict.fromkeys(one for held in units for one in held)) or (asset,)
     table = np.array(figures)
     taken = {"threshold": THRESHOLD, "bonus": BONUS}
     assumed = [f"{count:,} loans without a {key}: {taken[key]:g} taken" for key, count in lacking.items() if count]

@@ -1,11 +1,14 @@
 """`marginline cascade`: what happens when liquidations outpace the liquidity that absorbs them, and where you stand."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.answers import Answer
-from marginline.commands.cascade_scene import NO_VOLATILITY, Scene, Wish, scene_of
-from marginline.commands.ground import Ground, say_all
+from marginline.cascade_wish import Wish, over
+from marginline.commands.cascade_scene import NO_VOLATILITY, Scene, scene_of
+from marginline.commands.ground import Ground, config_or_default, say_all
 from marginline.exits import Exit
 from marginline.output import put_json
 from providers.errors import ConfigError
@@ -16,39 +19,60 @@ if TYPE_CHECKING:
 
 MOST_LOANS_IN_ROUNDS = 20_000
 """Loans up to which a cascade is also walked loan by loan."""
+NO_ROUNDS = "not asked for"
 SEVERAL = "needs a book of one collateral; the rounds are of all of them"
 
 
-def cascade(ground: Ground, wish: Wish, *, as_json: bool) -> Exit:
+def cascade(ground: Ground, wish: Wish, said: Collection[str] = (), *, as_json: bool) -> Exit:
     """Print where shocks end, the numbers to watch, what many paths come to, and one account's place.
 
+    A book called like a `[cascade.ASSET]` of the config is that market, with those fields of `wish` that were `said`.
     0 when it answered; raises `AppError`.
     """
-    from engine.simulation.cascade_answer import cascade_answer
-    from engine.simulation.cascade_book import BookError
     from engine.simulation.cascade_dynamic import here
     from marginline.cluster import cluster
 
+    wish = _market(ground, wish, said)
     scene = scene_of(ground, wish)
-    why = NO_VOLATILITY if scene.setting is None else "" if wish.paths else "no paths were asked for"
+    why = _no_paths(scene, wish)
     if why and wish.scheduler is not None:
         raise ConfigError(f"--scheduler is for paths over time: {why}")
-    try:
-        with nullcontext(here) if wish.scheduler is None else cluster(wish.scheduler) as run:
-            parts = _parts(scene, wish, run, why)
-    except BookError as error:
-        raise ConfigError(str(error)) from error
+    with nullcontext(here) if wish.scheduler is None else cluster(wish.scheduler) as run:
+        answer = answered(scene, wish, run)
     if as_json:
-        put_json(cascade_answer(scene.as_of_ns, scene.degraded, scene.caveats, **parts))
+        put_json(answer)
     else:
         from marginline.commands.cascade_words import put_parts
 
-        put_parts(parts)
+        put_parts(answer)
     say_all([*scene.degraded, *(f"assumed: {each}" for each in scene.caveats)])
     return Exit.OK
 
 
-def _parts(scene: Scene, wish: Wish, run: "Map", why: str) -> Answer:
+def answered(scene: Scene, wish: Wish, run: "Map") -> Answer:
+    """Return the whole answer; slow. Raises `ConfigError` for a book or figure that cannot be used."""
+    from engine.simulation.cascade_answer import cascade_answer
+    from engine.simulation.cascade_book import BookError
+
+    try:
+        parts = _parts(scene, wish, run)
+    except BookError as error:
+        raise ConfigError(str(error)) from error
+    return cascade_answer(scene.as_of_ns, scene.degraded, scene.caveats, **parts)
+
+
+def _market(ground: Ground, wish: Wish, said: Collection[str]) -> Wish:
+    if not wish.book.isalnum() or Path(wish.book).exists():
+        return wish
+    market = config_or_default(ground.config).cascades.get(wish.book)
+    return wish if market is None else over(market, wish, said)
+
+
+def _no_paths(scene: Scene, wish: Wish) -> str:
+    return NO_VOLATILITY if scene.setting is None else "" if wish.paths else "no paths were asked for"
+
+
+def _parts(scene: Scene, wish: Wish, run: "Map") -> Answer:
     from engine.simulation import cascade_answer as answers
     from engine.simulation.answers import figures
     from engine.simulation.cascade_dynamic import bucketed, simulated
@@ -64,7 +88,7 @@ def _parts(scene: Scene, wish: Wish, run: "Map", why: str) -> Answer:
         else "; ".join(
             f"{one}: a pool of {units:,.6g} units" for one, units in zip(assets, scene.reserves, strict=True)
         ),
-        "shocks": _shocks(scene, queue),
+        "shocks": _shocks(scene, wish, queue),
         "watch": None,
         "dynamic": None,
         "dynamic_because": SEVERAL,
@@ -74,7 +98,7 @@ def _parts(scene: Scene, wish: Wish, run: "Map", why: str) -> Answer:
     if impact is None or queue is None:
         return parts
     parts["watch"] = answers.watch(queue, impact, scene.setting)
-    outcomes = None
+    outcomes, why = None, _no_paths(scene, wish)
     if why or scene.setting is None:
         parts["dynamic_because"] = why
     else:
@@ -87,14 +111,14 @@ def _parts(scene: Scene, wish: Wish, run: "Map", why: str) -> Answer:
     return parts
 
 
-def _shocks(scene: Scene, queue: "Sorted | None") -> list[Answer]:
+def _shocks(scene: Scene, wish: Wish, queue: "Sorted | None") -> list[Answer]:
     from engine.simulation import cascade_answer as answers
     from engine.simulation.answers import figures
     from engine.simulation.cascade_rounds import in_rounds
 
     falls = [moves[0] for moves in scene.shocks]
     rests = answers.rests(queue, scene.impact, falls) if queue is not None and scene.impact is not None else None
-    why = ""
+    why = "" if wish.rounds else NO_ROUNDS
     if not scene.reserves:
         why = "an order book has no rounds; the static fixed point is of it"
     elif len(scene.book) > MOST_LOANS_IN_ROUNDS:

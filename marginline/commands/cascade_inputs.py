@@ -12,7 +12,8 @@ from engine.prices import AssetPrice
 from engine.record import record
 from engine.shocks import FOLLOWS, parse_fraction
 from engine.solvency import trigger_prices
-from marginline.commands.ground import Ground, Held, config_or_default, held
+from marginline.cascade_wish import CHAIN, CHAIN_PROVIDERS, PRIOR, Wish
+from marginline.commands.ground import Ground, Held, config_or_default
 from providers.errors import ConfigError, Unreachable
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from engine.simulation.cascade_impact import Levels
     from providers.evm.aave_borrowers import MarketBook
 
-PRIOR, CHAIN = "prior", "chain:"
 MAX_BYTES = 256 * 1024 * 1024
 _USUAL_BONUS = Decimal("0.05")
 
@@ -88,18 +88,12 @@ def shocks_of(words: Sequence[str], assets: Sequence[str]) -> list[dict[str, flo
     return found
 
 
-def document_of(ground: Ground, wanted: str | None, names: Sequence[str]) -> Held | None:
-    """Return the accounts when a document is named, or an account that is no loan of the book; raises `AppError`."""
-    is_elsewhere = wanted is not None and wanted not in names
-    return held(ground) if ground.portfolio is not None or is_elsewhere else None
-
-
 def price_in(found: Held | None, asset: str) -> AssetPrice | None:
     """Return what a document knows of an asset's price."""
     return None if found is None else found.portfolio.prices.get(asset)
 
 
-def depth_of(word: str, ground: Ground) -> "Levels":
+async def depth_of(word: str, ground: Ground) -> "Levels":
     """Return the order book of "ACCOUNT:CONTRACT", read from the account's venue; raises `AppError`."""
     from engine.simulation.cascade_book import BookError
     from engine.simulation.cascade_impact import levels_of_depth
@@ -115,21 +109,17 @@ def depth_of(word: str, ground: Ground) -> "Levels":
     if not hasattr(module, "depth_source"):
         raise ConfigError(f"--depth-of: {chosen.provider} has no order book")
 
-    async def read() -> "Levels":
-        source = module.depth_source(account_options(chosen))
-        try:
-            async with asyncio.timeout(ground.timeout_s):
-                return levels_of_depth(await source.depth(contract))
-        finally:
-            if hasattr(source, "aclose"):
-                await source.aclose()
-
+    source = module.depth_source(account_options(chosen))
     try:
-        return asyncio.run(read())
+        async with asyncio.timeout(ground.timeout_s):
+            return levels_of_depth(await source.depth(contract))
     except BookError as error:
         raise ConfigError(f"--depth-of: {error}") from error
     except TimeoutError as error:
         raise Unreachable(chosen.provider, f"no order book within {ground.timeout_s:g} s") from error
+    finally:
+        if hasattr(source, "aclose"):
+            await source.aclose()
 
 
 def mine(found: Held, wanted: str, asset: str) -> Mine:
@@ -183,16 +173,16 @@ def _price(prices: Mapping[str, Decimal], asset: str, name: str) -> Decimal:
     return found
 
 
-def market_of(word: str, ground: Ground, price: float | None, since: int, bonus: float | None) -> "LoanBook":
-    """Return the borrowers of the market of "chain:ACCOUNT", read from its chain; raises `AppError`.
+async def market_of(wish: Wish, ground: Ground, price: float | None) -> "LoanBook":
+    """Return the borrowers of the market of the book "chain:ACCOUNT", read from its chain; raises `AppError`.
 
     A contract's account data do not say which collateral an account has: all of it counts as one asset at `price`.
     """
-    name = word.removeprefix(CHAIN)
+    name = wish.book.removeprefix(CHAIN)
     config = config_or_default(ground.config)
     chosen = next((each for each in config.accounts if each.name == name), None)
-    if chosen is None or chosen.provider not in ("aave-v3", "spark"):
-        raise ConfigError(f"{word[:40]!r}: names no aave-v3 or spark account of the config, as in {CHAIN}main")
+    if chosen is None or chosen.provider not in CHAIN_PROVIDERS:
+        raise ConfigError(f"{wish.book[:40]!r}: names no aave-v3 or spark account of the config, as in {CHAIN}main")
     if price is None:
         raise ConfigError("the book of a chain needs the price of its collateral: write --price 3000, or name a depth")
     from marginline.compose import account_options
@@ -200,37 +190,33 @@ def market_of(word: str, ground: Ground, price: float | None, since: int, bonus:
 
     options = account_options(chosen)
     made = source(options)
-
-    async def read() -> "MarketBook":
-        async with asyncio.timeout(ground.timeout_s):
-            return await made.borrowers(since)
-
     try:
-        found = asyncio.run(read())
+        async with asyncio.timeout(ground.timeout_s):
+            found = await made.borrowers(wish.since)
     except TimeoutError as error:
         late = (
             f"not all borrowers read within {ground.timeout_s:g} s; allow more by --timeout, or start at --since BLOCK"
         )
         raise Unreachable(chosen.provider, late) from error
-    return _read_from(found, name, (options.address or "").lower(), price, bonus)
+    return _read_from(found, name, (options.address or "").lower(), price, wish)
 
 
-def _read_from(found: "MarketBook", name: str, own: str, price: float, bonus: float | None) -> "LoanBook":
+def _read_from(found: "MarketBook", name: str, own: str, price: float, wish: Wish) -> "LoanBook":
     """Return a market's borrowers as a book; the configured account's loan bears its name, others their address."""
     from engine.simulation.cascade_book import BONUS, BookError, book_of
 
-    unit = Decimal(found.unit)
+    unit, bonus = Decimal(found.unit), BONUS if wish.bonus is None else wish.bonus
     rows = [one for one in found.borrowers if one.data.liquidation_threshold_bps]
     units = [float(one.data.total_collateral_base / unit / Decimal(price)) for one in rows]
     debts = [float(one.data.total_debt_base / unit) for one in rows]
     thresholds = [one.data.liquidation_threshold_bps / 10_000 for one in rows]
     try:
-        book = book_of(units, debts, threshold=thresholds, bonus=BONUS if bonus is None else bonus)
+        book = book_of(units, debts, threshold=thresholds, bonus=bonus, assets=(wish.asset,))
     except BookError as error:
         raise ConfigError(f"{CHAIN}{name}: {error}") from error
     assumed = [
         "collateral of every kind counts as one asset that falls together, at the bonus "
-        f"{BONUS if bonus is None else bonus:g}: account data do not tell it apart"
+        f"{bonus:g}: account data do not tell it apart"
     ]
     if len(rows) < len(found.borrowers):
         assumed.append(f"{len(found.borrowers) - len(rows):,} debtors without collateral left out")
@@ -247,24 +233,16 @@ def _read_from(found: "MarketBook", name: str, own: str, price: float, bonus: fl
     )
 
 
-def loans_of(
-    source: str,
-    *,
-    borrowers: int,
-    debt: float,
-    price: float | None,
-    seed: int,
-    threshold: float | None,
-    bonus: float | None,
-) -> "LoanBook":
-    """Return the book that `source` names, a file or the word `prior`; raises `ConfigError`."""
+def loans_of(wish: Wish, price: float | None) -> "LoanBook":
+    """Return the book that is asked for, a file or one drawn at `price`; raises `ConfigError`."""
     from engine.simulation.cascade_book import BookError, parse_book, prior
 
     try:
-        if source != PRIOR:
-            return parse_book(text_of(source), threshold=threshold, bonus=bonus, source=source)
+        if wish.book != PRIOR:
+            text = text_of(wish.book)
+            return parse_book(text, threshold=wish.threshold, bonus=wish.bonus, source=wish.book, asset=wish.asset)
         if price is None:
             raise ConfigError("a prior needs a price: write --price 3000, or name a depth")
-        return prior(borrowers, debt, price, seed=seed)
+        return prior(wish.borrowers, wish.debt, price, seed=wish.seed, asset=wish.asset)
     except BookError as error:
         raise ConfigError(str(error)) from error

@@ -1,17 +1,16 @@
 """What one `cascade` call runs on, put together from what was asked: book, prices, what absorbs, the account, terms."""
 
+import asyncio
 import math
 from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from engine.record import record
 from engine.shocks import parse_fraction
+from marginline.cascade_wish import CHAIN, PRIOR, Wish, oracle_rule
 from marginline.commands.cascade_inputs import (
-    CHAIN,
-    PRIOR,
     by_asset,
     depth_of,
-    document_of,
     loans_of,
     market_of,
     mine,
@@ -19,7 +18,7 @@ from marginline.commands.cascade_inputs import (
     shocks_of,
     text_of,
 )
-from marginline.commands.ground import Ground, Held, now_ns
+from marginline.commands.ground import Ground, Held, held, now_ns
 from providers.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,40 +28,6 @@ if TYPE_CHECKING:
     from engine.simulation.cascade_rounds import Terms
 
 NO_VOLATILITY = "volatility unknown: write --volatility 0.62, or name a --portfolio that has it"
-
-
-@record
-class Wish:
-    """What the command line asked for, as it was written."""
-
-    book: str
-    since: int = 0
-    prices: tuple[str, ...] = ()
-    shocks: tuple[str, ...] = ()
-    pools: tuple[str, ...] = ()
-    depth: str | None = None
-    depth_of: str | None = None
-    cross: tuple[str, ...] = ()
-    threshold: float | None = None
-    bonus: float | None = None
-    borrowers: int = 10_000
-    debt: float = 1e9
-    fee: float = 0.003
-    gas: float = 20.0
-    latency_s: float = 12.0
-    close_factor: float = 0.5
-    volatility: float | None = None
-    paths: int = 1000
-    steps: int = 144
-    step_minutes: float = 10.0
-    throughput: float | None = None
-    heal: float = 0.02
-    oracle: str = "instant"
-    buckets: int = 3000
-    seed: int = 1
-    account: str | None = None
-    horizon: str = "24h"
-    scheduler: str | None = None
 
 
 @record
@@ -90,6 +55,18 @@ class Scene:
 
 def scene_of(ground: Ground, wish: Wish) -> Scene:
     """Return the scene; raises `AppError` for what is asked wrongly, cannot be read or does not answer."""
+    is_drawn = wish.book == PRIOR or wish.book.startswith(CHAIN)
+    levels = asyncio.run(levels_of(ground, wish))
+    found = held(ground) if ground.portfolio is not None or (wish.account is not None and wish.book == PRIOR) else None
+    price = price_for(wish, levels, found) if is_drawn else None
+    book = asyncio.run(market_of(wish, ground, price)) if wish.book.startswith(CHAIN) else loans_of(wish, price)
+    if found is None and wish.account is not None and wish.account not in book.names:
+        found = held(ground)
+    return scene_on(wish, levels, book, found)
+
+
+def scene_on(wish: Wish, levels: "Levels | None", book: "LoanBook", found: Held | None) -> Scene:
+    """Return the scene of what was read; raises `ConfigError` for what is asked wrongly."""
     from engine.simulation.cascade_answer import CAVEATS, ONE_COLLATERAL, USUAL
     from engine.simulation.cascade_rounds import Terms
     from engine.simulation.horizons import parse_horizon
@@ -100,10 +77,7 @@ def scene_of(ground: Ground, wish: Wish) -> Scene:
         raise ConfigError(f"--horizon: {error}") from error
     if not 0 < wish.close_factor <= 1:
         raise ConfigError(f"--close-factor: {wish.close_factor:g} is not above 0 and at most 1")
-    levels = _levels(ground, wish)
-    book = _book(ground, wish, levels)
     assets = book.assets
-    found = document_of(ground, wish.account, book.names)
     prices = _prices(wish, assets, levels, found)
     caveats = [*CAVEATS, *((ONE_COLLATERAL,) if len(assets) == 1 else ())]
     degraded = list(found.degraded) if found is not None else []
@@ -144,7 +118,8 @@ def scene_of(ground: Ground, wish: Wish) -> Scene:
     )
 
 
-def _levels(ground: Ground, wish: Wish) -> "Levels | None":
+async def levels_of(ground: Ground, wish: Wish) -> "Levels | None":
+    """Return the order book that is sold into, `None` for a pool; raises `AppError`."""
     from engine.simulation.cascade_book import BookError
     from engine.simulation.cascade_impact import parse_depth
 
@@ -154,39 +129,33 @@ def _levels(ground: Ground, wish: Wish) -> "Levels | None":
             "or --depth-of ACCOUNT:CONTRACT"
         )
     if wish.depth_of is not None:
-        return depth_of(wish.depth_of, ground)
+        return await depth_of(wish.depth_of, ground)
     try:
         return None if wish.depth is None else parse_depth(text_of(wish.depth), wish.depth)
     except BookError as error:
         raise ConfigError(f"--depth: {error}") from error
 
 
-def _book(ground: Ground, wish: Wish, levels: "Levels | None") -> "LoanBook":
-    price = None if levels is None else levels.start
-    if wish.book == PRIOR or wish.book.startswith(CHAIN):
-        price = by_asset(wish.prices, ("ETH",), "--price").get("ETH", price)
-    if wish.book.startswith(CHAIN):
-        return market_of(wish.book, ground, price, wish.since, wish.bonus)
-    return loans_of(
-        wish.book,
-        borrowers=wish.borrowers,
-        debt=wish.debt,
-        price=price,
-        seed=wish.seed,
-        threshold=wish.threshold,
-        bonus=wish.bonus,
-    )
+def price_for(wish: Wish, levels: "Levels | None", found: Held | None) -> float | None:
+    """Return today's price of a book that is drawn or in value: as written, of the document, or of the order book."""
+    written = by_asset(wish.prices, (wish.asset,), "--price").get(wish.asset)
+    return written or _oracle_price(found, wish.asset) or (None if levels is None else levels.start)
+
+
+def _oracle_price(found: Held | None, asset: str) -> float | None:
+    entry = price_in(found, asset)
+    return None if entry is None or entry.oracle is None else float(entry.oracle.price)
 
 
 def _prices(wish: Wish, assets: tuple[str, ...], levels: "Levels | None", found: Held | None) -> tuple[float, ...]:
-    """Return today's prices: as written, of the order book, or of the document."""
+    """Return today's prices: as written, of the document, or of the order book."""
     named = by_asset(wish.prices, assets, "--price")
+    for asset in assets:
+        price = _oracle_price(found, asset)
+        if price is not None:
+            named.setdefault(asset, price)
     if levels is not None and len(assets) == 1:
         named.setdefault(assets[0], levels.start)
-    for asset in assets:
-        entry = price_in(found, asset)
-        if entry is not None and entry.oracle is not None:
-            named.setdefault(asset, float(entry.oracle.price))
     lacking = [asset for asset in assets if asset not in named]
     if lacking:
         raise ConfigError(f"the price of {lacking[0]} is unknown: write --price {lacking[0]}=3000")
@@ -240,7 +209,10 @@ def _setting(wish: Wish, found: Held | None, assets: tuple[str, ...]) -> "Settin
         volatility = float(entry.volatility)
     if volatility is None:
         return None
-    rule, deviation, delay = _oracle(wish.oracle)
+    try:
+        rule, deviation, delay = oracle_rule(wish.oracle)
+    except ValueError as error:
+        raise ConfigError(f"--oracle {error}") from error
     setting = Setting(
         volatility=volatility,
         steps=wish.steps,
@@ -258,18 +230,3 @@ def _setting(wish: Wish, found: Held | None, assets: tuple[str, ...]) -> "Settin
         return checked(setting)
     except BookError as error:
         raise ConfigError(f"--{error}") from error
-
-
-def _oracle(text: str) -> tuple[str, float, int]:
-    """Return (rule, deviation, delay) of instant, deviation:0.5% or delayed:3."""
-    rule, _, figure = text.partition(":")
-    try:
-        if rule == "instant" and not figure:
-            return rule, 0.0, 0
-        if rule == "deviation":
-            return rule, float(parse_fraction(figure, text)), 0
-        if rule == "delayed":
-            return rule, 0.0, int(figure)
-    except ValueError as error:
-        raise ConfigError(f"--oracle {text[:30]!r}: {error}") from error
-    raise ConfigError(f"--oracle {text[:30]!r}: write instant, deviation:0.5% or delayed:STEPS")

@@ -59,6 +59,7 @@ def config_show(path: Path | None, *, as_json: bool) -> Exit:
             "arm_minutes": config.limits.arm_minutes,
         },
         "journal": {"path": str(config.journal_path())},
+        "cascade": _cascades(config),
     }
     if as_json:
         put_json({"schema": "marginline.config/1", **shown})
@@ -74,7 +75,18 @@ def config_show(path: Path | None, *, as_json: bool) -> Exit:
     put(f"[notify] urls = {', '.join(config.notify_urls) or 'none'}")
     put(f"[limits] {shown['limits']}")
     put(f"[journal] path = {shown['journal']['path']}")
+    for asset, market in shown["cascade"].items():
+        put(f"[cascade.{asset}] {', '.join(f'{key} = {value}' for key, value in market.items())}")
     return Exit.OK
+
+
+def _cascades(config: Config) -> dict[str, dict[str, str]]:
+    """Return what was configured of every market, as it was written."""
+    if not config.cascades:
+        return {}
+    from marginline.cascade_wish import as_written
+
+    return {asset: as_written(market) for asset, market in config.cascades.items()}
 
 
 def _account(account: AccountConfig) -> dict[str, Any]:

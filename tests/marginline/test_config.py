@@ -162,3 +162,37 @@ def test_a_command_gives_its_first_line_and_hides_its_failure_text() -> None:
 def test_an_unset_variable_is_named() -> None:
     with pytest.raises(ConfigError, match="MARGINLINE_TEST_NOT_SET"):
         resolve("env:MARGINLINE_TEST_NOT_SET", "account main: rpc_url")
+
+
+CASCADE = CHAIN + "[cascade.ETH]\n"
+
+
+def test_a_market_for_cascades_is_read_with_files_beside_the_config(tmp_path: Path) -> None:
+    text = CASCADE + 'book = "loans.csv"\ndepth_of = "main:ETH"\nclose_factor = 0.4\nlatency = 5\nthroughput = 2e6\n'
+    text += '[cascade.BTC]\nbook = "chain:main"\npool = 1200\nsince = 100\n'
+    cascades = load(tmp_path, text).cascades
+    eth, btc = cascades["ETH"], cascades["BTC"]
+    assert (eth.book, eth.asset, eth.depth_of) == (str(tmp_path / "loans.csv"), "ETH", "main:ETH")
+    assert (eth.close_factor, eth.latency_s, eth.throughput, eth.heal) == (0.4, 5.0, 2e6, 0.02)
+    assert (btc.book, btc.asset, btc.pools, btc.since) == ("chain:main", "BTC", ("1200",), 100)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ("pool = 5", 6, 'cascade.ETH.book: is missing; add for example: book = "prior"'),
+        ('book = "prior"', 6, "cascade.ETH: needs what absorbs sales, in one way: pool = UNITS"),
+        ('book = "prior"\npool = 5\ndepth = "x.csv"', 6, "needs what absorbs sales, in one way"),
+        ('book = "prior"\npool = -5', 8, "cascade.ETH.pool: must be from"),
+        ('book = "chain:nobody"\npool = 5', 7, "must name an aave-v3 or spark account of this config; there are: main"),
+        ('book = "prior"\ndepth_of = "nobody:ETH"', 8, "depth_of: must be ACCOUNT:CONTRACT, of an account"),
+        ('book = "prior"\npool = 5\noracle = "never"', 9, "write instant, deviation:0.5% or delayed:STEPS"),
+        ('book = "prior"\npool = 5\nborowers = 5', 9, 'unknown key; did you mean "borrowers"?'),
+        ('book = "prior"\npool = 5\npaths = 2.5', 9, "paths: must be a whole number"),
+    ],
+)
+def test_a_wrong_market_is_named_with_line_key_and_remedy(tmp_path: Path, lines: str, line: int, says: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, f"{CASCADE}{lines}\n")
+    assert f"config.toml:{line}: cascade.ETH" in str(raised.value)
+    assert says in str(raised.value)
