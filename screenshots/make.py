@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from desk.desk import Desk
@@ -40,6 +41,7 @@ PICTURES = (
     Picture("method-120x40", "capped-oracle", 60, (120, 40), keys=("m",)),
     Picture("what-if-120x40", "calm", 20, (120, 40), keys=("w",)),
     Picture("hedge-120x40", "calm", 20, (120, 40), keys=("h",)),
+    Picture("cascade-120x40", "calm", 20, (120, 40), keys=("c",)),
     Picture("prices-120x40", "oracle-lag", 100, (120, 40), keys=("2",)),
     Picture("alerts-120x40", "crash", 130, (120, 40), keys=("4",)),
     Picture("blackout-120x40", "blackout", 230, (120, 40)),
@@ -133,6 +135,7 @@ def unknown_outcome(done: Snapshot) -> str:
 def main() -> None:
     """Write every picture."""
     environment.prepare()
+    from marginline.cascade_pane import demo_cascades
     from tui.export import render_svg
     from tui.view import UiSettings
 
@@ -142,7 +145,7 @@ def main() -> None:
         if key not in seen:
             seen[key] = asyncio.run(snapshot_of(*key))
         settings = UiSettings(simulated=picture.scenario)
-        svg = render_svg(seen[key], picture.size, picture.theme, picture.keys, settings)
+        svg = render_svg(seen[key], picture.size, picture.theme, picture.keys, settings, partial(demo_cascades, 7))
         (FOLDER / f"{picture.name}.svg").write_text(svg, encoding="utf-8")
     done = asyncio.run(picture_rescue())
     (FOLDER / "unknown-120x40.svg").write_text(unknown_outcome(done), encoding="utf-8")

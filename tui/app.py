@@ -28,6 +28,7 @@ from widgets.alertlist import AlertList
 from widgets.prices import PriceTable
 
 if TYPE_CHECKING:
+    from tui.cascade_like import CascadeDesk
     from tui.rescue_like import RescueDesk
     from tui.rescues import Rescues
 
@@ -80,6 +81,7 @@ class DashboardApp(App[str]):
         Binding("6", "rescue('open_history')", "history", show=False),
         Binding("7,w", "pane('what-if')", "what-if", show=False),
         Binding("8,h", "pane('hedge')", "hedge", show=False),
+        Binding("9,c", "pane('cascade')", "cascade", show=False),
         Binding("d", "leave_for('demo')", "demo", show=False),
         Binding("i", "leave_for('init')", "init", show=False),
     ]
@@ -92,6 +94,7 @@ class DashboardApp(App[str]):
         driver: type[Driver] | None = None,
         clock: Callable[[], float] = time.monotonic,
         rescue: "RescueDesk | None" = None,
+        cascades: "Callable[[], CascadeDesk] | None" = None,
     ) -> None:
         self.settings = replace(settings or UiSettings(), has_rescue=rescue is not None)
         is_ansi = themes.is_ansi(self.settings.theme)
@@ -104,6 +107,8 @@ class DashboardApp(App[str]):
             self.session.armed_until_ns = lambda: rescue.armed_until_ns
         self._rescue_desk = rescue
         self._rescues: Rescues | None = None
+        self._made_cascades = cascades
+        self._cascades: CascadeDesk | None = None
         self._desk = desk
         self._clock = clock
         self._bell_count = 0
@@ -202,6 +207,13 @@ class DashboardApp(App[str]):
 
             self._rescues = Rescues(self, self._rescue_desk)
         return self._rescues
+
+    @property
+    def cascades(self) -> "CascadeDesk | None":
+        """Return who works out cascades; `None` where nobody does. Its modules load at the first use."""
+        if self._cascades is None and self._made_cascades is not None:
+            self._cascades = self._made_cascades()
+        return self._cascades
 
     @property
     def rescue_hints(self) -> tuple[tuple[str, str], ...]:
@@ -436,5 +448,9 @@ def _pane(name: str) -> PaneScreen:
             from tui.screen_hedge import HedgeScreen
 
             return HedgeScreen()
+        case "cascade":
+            from tui.screen_cascade import CascadeScreen
+
+            return CascadeScreen()
         case _:
             return screen_panes.DetailScreen()

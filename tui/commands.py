@@ -29,6 +29,9 @@ def commands(app: "DashboardApp") -> Iterable[SystemCommand]:
     yield SystemCommand(
         "go to hedges", "ways to protect the account, side by side, h", partial(app.action_pane, "hedge")
     )
+    yield SystemCommand(
+        "go to cascade", "where falls end, and the account's place in the queue, c", partial(app.action_pane, "cascade")
+    )
     yield SystemCommand("go to what-if", "common moves and crashes of the past, w", partial(app.action_pane, "what-if"))
     yield SystemCommand("how it is told", "method, data, age and baseline of each number, m", app.action_method)
     yield SystemCommand("detail", "the selected account in full, enter", partial(app.action_pane, "detail"))

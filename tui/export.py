@@ -5,12 +5,16 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from html import unescape
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from desk.snapshot import Snapshot
 from tui.app import DashboardApp
 from tui.view import UiSettings
+
+if TYPE_CHECKING:
+    from tui.cascade_like import CascadeDesk
 
 _CELL_WIDTH = 12.2
 _TEXT = re.compile(
@@ -51,13 +55,14 @@ def render_svg(
     theme: str = "deep",
     keys: Sequence[str] = (),
     settings: UiSettings | None = None,
+    cascades: "Callable[[], CascadeDesk] | None" = None,
 ) -> str:
     """Return an SVG of the dashboard after `keys` were pressed; `size` is (width, height) in cells."""
 
     async def picture(app: DashboardApp) -> str:
         return screen_svg(app)
 
-    return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture))
+    return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture, cascades))
 
 
 def render_text(
@@ -66,13 +71,14 @@ def render_text(
     theme: str = "deep",
     keys: Sequence[str] = (),
     settings: UiSettings | None = None,
+    cascades: "Callable[[], CascadeDesk] | None" = None,
 ) -> str:
     """Return the dashboard as lines of text without trailing blanks."""
 
     async def picture(app: DashboardApp) -> str:
         return screen_text(app)
 
-    return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture))
+    return asyncio.run(_run(snapshot, size, keys, _settings(settings, theme), picture, cascades))
 
 
 def screen_svg(app: DashboardApp) -> str:
@@ -113,8 +119,9 @@ async def _run(
     keys: Sequence[str],
     settings: UiSettings,
     picture: Callable[[DashboardApp], Awaitable[str]],
+    cascades: "Callable[[], CascadeDesk] | None",
 ) -> str:
-    app = DashboardApp(StillDesk(snapshot), settings=settings)
+    app = DashboardApp(StillDesk(snapshot), settings=settings, cascades=cascades)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         app.paint_again()
@@ -122,8 +129,8 @@ async def _run(
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        for worker in [each for each in app.workers if each.node is app.screen]:
-            await worker.wait()
+            for worker in [each for each in app.workers if each.node is app.screen]:
+                await worker.wait()
         app.paint_again()
         await pilot.pause()
         return await picture(app)

@@ -66,6 +66,10 @@ def _told(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
         yield "", _MADE
     yield from _hedges(frame, state)
     yield "net exposure", "amounts of all accounts, each at its own price and as old as its reading; no venue nets them"
+    if frame.cascade is not None:
+        from tui.present_cascade import method_words
+
+        yield from method_words(frame)
     for name, why in assessment.missing.items():
         yield "unknown", f"{name}: {why}"
 

@@ -13,7 +13,7 @@ from widgets.tones import Cell, Line, Tone
 _KEYS = (
     ("move", (("j k, arrows", "row"), ("g G", "first, last"), ("ctrl+d ctrl+u", "half a page"))),
     ("panes", (("1", "accounts"), ("2", "prices"), ("3", "risk"), ("4", "alerts"), ("5", "feeds"))),
-    ("", (("7 w", "what if"), ("8 h", "hedges"), ("m", "how each number is told"))),
+    ("", (("7 w", "what if"), ("8 h", "hedges"), ("9 c", "cascade"), ("m", "how each number is told"))),
     ("", (("tab", "next pane"), ("z", "zoom the pane"), ("enter", "detail"), ("esc", "back"))),
     ("find", (("/", "filter, ! for not"), ("n N", "next, previous"), ("s S", "sort, reverse"))),
     ("act", (("space", "freeze the screen"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),

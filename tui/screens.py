@@ -62,7 +62,7 @@ class PaneScreen(Screen[None]):
     @property
     def panes(self) -> str:
         """Return what the last line says of the other panes."""
-        return "1-8 panes" if self._dashboard.settings.has_rescue else "1-5 7 8 panes"
+        return "1-9 panes" if self._dashboard.settings.has_rescue else "1-5 7-9 panes"
 
     def compose_body(self) -> Iterable[Widget]:
         """Return what stands between the bars."""

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from desk.roster import at_triggers
 from desk.snapshot import AccountState, Snapshot
 from tui import order
 from tui.desk_like import DeskLike
 from tui.view import Frame, Sort, UiSettings, View
+
+if TYPE_CHECKING:
+    from tui.cascade_like import CascadeFound
 
 SILENT_AFTER_S = 15.0
 """A live desk that does not rest makes a snapshot every second; after this long without one the screen says so."""
@@ -29,6 +33,8 @@ class Session:
         self.settings = settings
         self.armed_until_ns: Callable[[], int | None] = lambda: desk.snapshot.armed_until_ns
         self.view = View(is_masked=settings.is_masked)
+        self.cascade: CascadeFound | None = None
+        """What was worked out last of a cascade, of whatever account."""
         self.is_touched = False
         """Whether anyone has pressed a key yet: until then the cursor stands on the worst account."""
         self._desk = desk
@@ -104,7 +110,7 @@ class Session:
             now_s,
             is_reversed=self.view.is_reversed,
         )
-        self._frame = Frame(snapshot, self.view, self.settings, self._ranking, names, is_held, is_silent)
+        self._frame = Frame(snapshot, self.view, self.settings, self._ranking, names, is_held, is_silent, self.cascade)
         return self._frame
 
     def _armed_left_s(self, latest: Snapshot) -> int | None:

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from desk.roster import at_triggers
 from desk.snapshot import AccountState, Snapshot
 from engine.accounts import Account, Kind
 from engine.record import record
 from engine.severity import DEFAULT_LADDERS, Ladder
+
+if TYPE_CHECKING:
+    from tui.cascade_like import CascadeFound
 
 
 class Sort(StrEnum):
@@ -83,6 +87,7 @@ class Frame:
 
     `worst_first` is the true order by urgency, `order` the one on screen after sort, filter and hold; `is_held` says
     that they differ only because the user is at the keys. `is_silent` says that a live desk stopped telling.
+    `worked_out` is the cascade that was worked out last, of whatever account.
     """
 
     snapshot: Snapshot
@@ -92,6 +97,13 @@ class Frame:
     order: tuple[str, ...] = ()
     is_held: bool = False
     is_silent: bool = False
+    worked_out: "CascadeFound | None" = None
+
+    @property
+    def cascade(self) -> "CascadeFound | None":
+        """Return the cascade worked out for the account under the cursor, `None` while there is none."""
+        found = self.worked_out
+        return found if found is not None and found.account == self.selected_name else None
 
     @property
     def now_ns(self) -> int:

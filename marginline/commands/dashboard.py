@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from tui import environment
 if TYPE_CHECKING:
     from desk.desk import Desk
     from marginline.config import Config
+    from tui.cascade_like import CascadeDesk
     from tui.rescue_like import RescueDesk
     from tui.view import UiSettings
 
@@ -56,7 +59,8 @@ def open_demo(scenario: str, seed: int, speed: float, look: Look) -> int:
     )
     from marginline.rescue_screen import demo_rescue
 
-    return _show(desk, look, None, simulated=scenario, rescue=demo_rescue(desk, market, sources, settings))
+    rescue = demo_rescue(desk, market, sources, settings)
+    return _show(desk, look, None, simulated=scenario, rescue=rescue, cascades=partial(_demo_cascades, seed))
 
 
 def open_dashboard(path: Path | None, look: Look | None = None) -> int:
@@ -105,21 +109,47 @@ def _first_run(missing: Path, look: Look) -> int:
             return Exit.OK
 
 
+def _demo_cascades(seed: int) -> "CascadeDesk":
+    from marginline.cascade_pane import demo_cascades
+
+    return demo_cascades(seed)
+
+
+def _config_cascades(config: "Config") -> "CascadeDesk":
+    from marginline.cascade_pane import Cascades
+
+    return Cascades(config.cascades, config.path)
+
+
 def _show(
-    desk: "Desk", look: Look, config: "Config | None", *, simulated: str = "", rescue: "RescueDesk | None" = None
+    desk: "Desk",
+    look: Look,
+    config: "Config | None",
+    *,
+    simulated: str = "",
+    rescue: "RescueDesk | None" = None,
+    cascades: "Callable[[], CascadeDesk] | None" = None,
 ) -> int:
     if not _has_terminal():
         raise ConfigError(
             "the dashboard needs a terminal on stdin, stdout and stderr; for scripts use `marginline status`"
         )
-    _run(desk, _settings(look, config, simulated=simulated), rescue=rescue)
+    if config is not None:
+        cascades = partial(_config_cascades, config)
+    _run(desk, _settings(look, config, simulated=simulated), rescue=rescue, cascades=cascades)
     return Exit.OK
 
 
-def _run(desk: "Desk", settings: "UiSettings", *, rescue: "RescueDesk | None" = None) -> str | None:
+def _run(
+    desk: "Desk",
+    settings: "UiSettings",
+    *,
+    rescue: "RescueDesk | None" = None,
+    cascades: "Callable[[], CascadeDesk] | None" = None,
+) -> str | None:
     from tui.app import DashboardApp
 
-    app = DashboardApp(desk, settings=settings, rescue=rescue)
+    app = DashboardApp(desk, settings=settings, rescue=rescue, cascades=cascades)
     asked = app.run(mouse=settings.mouse)
     if app.return_code:
         raise SystemExit(app.return_code)

@@ -3,12 +3,14 @@
 import os
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from desk.foresight import foreseen
 from desk.snapshot import Snapshot
+from marginline.cascade_pane import demo_cascades
 from tests.tui import frames
 from tui.export import render_svg, render_text
 from tui.view import UiSettings
@@ -72,6 +74,10 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
     "hedge-80x24": (frames.snapshot(), (80, 24), ("8", "j"), UiSettings()),
     "hedge-200x50-masked": (frames.snapshot(), (200, 50), ("h",), UiSettings(is_masked=True)),
     "hedge-none-120x40": (venues(), (120, 40), ("G", "h"), UiSettings()),
+    "cascade-80x24": (frames.snapshot(), (80, 24), ("9",), UiSettings()),
+    "cascade-120x40": (frames.snapshot(), (120, 40), ("c",), UiSettings()),
+    "cascade-200x50-masked": (frames.snapshot(), (200, 50), ("c",), UiSettings(is_masked=True)),
+    "cascade-method-120x40": (frames.snapshot(), (120, 40), ("c", "m"), UiSettings()),
     "what-if-not-yet-120x40": (venues(), (120, 40), ("w",), UiSettings()),
     "help-120x40": (frames.snapshot(), (120, 40), ("question_mark",), UiSettings()),
     "simulated-120x40": (replace(frames.snapshot(), simulated="crash"), (120, 40), (), UiSettings()),
@@ -81,7 +87,7 @@ CASES: dict[str, tuple[Snapshot, tuple[int, int], tuple[str, ...], UiSettings]] 
 @pytest.mark.parametrize("name", CASES)
 def test_a_screen_looks_as_it_did(name: str) -> None:
     taken, size, keys, settings = CASES[name]
-    shown = render_text(taken, size, keys=keys, settings=settings)
+    shown = render_text(taken, size, keys=keys, settings=settings, cascades=partial(demo_cascades, 7))
     path = PICTURES / f"{name}.txt"
     if os.environ.get("MARGINLINE_WRITE_PICTURES") == "1":
         path.write_text(shown.rstrip() + "\n", encoding="utf-8")
