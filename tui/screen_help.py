@@ -16,23 +16,24 @@ _KEYS = (
     ("", (("7 w", "what if"), ("8 h", "hedges"), ("9 c", "cascade"), ("m", "how each number is told"))),
     ("", (("tab", "next pane"), ("z", "zoom the pane"), ("enter", "detail"), ("esc", "back"))),
     ("find", (("/", "filter, ! for not"), ("n N", "next, previous"), ("s S", "sort, reverse"))),
-    ("act", (("space", "freeze the screen"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),
+    ("act", (("space", "freeze"), ("a", "acknowledge"), ("r", "read now"), ("ctrl+l", "repaint"))),
     ("rescue", (("t", "plan"), ("A", "arm"), ("T", "one key"), ("!", "disarm"), ("6", "history"))),
     ("", (("f", "in progress or history: send what waits again at a higher fee"),)),
     ("copy", (("y", "the account as a line"), ("Y", "the account as JSON"), ("$", "mask amounts"))),
-    ("more", (("ctrl+p or :", "all commands"), ("q", "quit"), ("ctrl+c twice", "quit"), ("ctrl+z", "shell"))),
+    ("more", (("ctrl+p or :", "commands"), ("q", "quit"), ("ctrl+c twice", "quit"), ("ctrl+z", "shell"))),
 )
 _MARKS: tuple[tuple[str, Tone, str], ...] = (
     ("X", Tone.LIQUIDATABLE, "liquidatable: health below 1"),
     ("!!", Tone.DANGER, "danger"),
-    ("?", Tone.UNKNOWN, "unknown: stale or not computable; ranks as warn or worse, never as safe"),
+    ("?", Tone.UNKNOWN, "unknown: stale or not computable; ranks as warn or worse"),
     ("!", Tone.WARN, "warn"),
     ("o", Tone.WATCH, "watch"),
     ("·", Tone.MUTED, "safe"),
     ("1.310?", Tone.MUTED, "nobody vouches for this number any more"),
     ("~1.310", Tone.MUTED, "an estimate"),
     ("?", Tone.MUTED, "not known; blank: does not apply"),
-    ("O M N", Tone.MUTED, "oracle, market, next print on the load line; P the mark of a perp"),
+    ("P24H %", Tone.MUTED, "chance to be liquidated within a day; P1H an hour, P7D a week"),
+    ("O M N", Tone.MUTED, "oracle, market, next print on the load line; P a perp's mark"),
 )
 
 

@@ -339,7 +339,7 @@ def test_help_lists_the_keys_and_closes() -> None:
     async def work(app: DashboardApp, pilot: "Pilot[str]", desk: HandDesk) -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        assert "freeze the screen" in screen_text(app)
+        assert "space freeze" in screen_text(app)
         await pilot.press("question_mark")
         assert isinstance(app.screen, MainScreen)
         await pilot.press("f1", "escape")
