@@ -331,18 +331,24 @@ def lines_by_asset(frame: Frame) -> Text:
     head = f" {'ASSET':<10}{'PRICE':>11}{'LIQ AT':>12}{'DIST %':>10}{'AT MARKET %':>14}"
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
     ranked = sorted(state.assessment.liquidation.items(), key=lambda item: (item[1].distance is None, item[1].distance))
+
+    def mark(text: str) -> str:
+        return numbers.unvouched(text) if state.is_stale else text
+
     for asset, point in ranked:
         places = words.places_of(frame.snapshot, state, asset)
         price = numbers.price(words.trigger_price(frame.snapshot, state, asset), places)
         name = Cell(f" {fit(asset, 9)} ", Tone.STRONG)
+        price = mark(price)
         if point.price is None:
             lines.append((name, Cell(f"{price:>11}"), Cell("   no move of it alone liquidates", Tone.MUTED)))
             continue
         falls = words.falls(point)
-        at = numbers.liquidation_price(point.price, places, falls=falls)
-        room = numbers.distance(point.distance, falls=falls)
-        market = _market_distance(frame.snapshot, state, asset, point)
-        lines.append((name, Cell(f"{price:>11}{at:>12}{room:>10}{market:>14}", Tone.TEXT)))
+        at = mark(numbers.liquidation_price(point.price, places, falls=falls))
+        room = mark(numbers.distance(point.distance, falls=falls))
+        market = mark(_market_distance(frame.snapshot, state, asset, point))
+        plain = Tone.MUTED if state.is_stale else Tone.TEXT
+        lines.append((name, Cell(f"{price:>11}{at:>12}{room:>10}{market:>14}", plain)))
     return Text(tuple(lines))
 
 

@@ -70,7 +70,7 @@ def hedge(frame: Frame, found: Comparison | None, width: int) -> Text:
     point = frame.selected.assessment.liquidation.get(threat.underlying)
     now = numbers.liquidation_price(point.price if point else None, places, falls=threat.falls)
     # The table of accounts shows the line of now; this one has the interest of the horizon in it.
-    by_then = "" if now in (line, numbers.UNKNOWN) else f" in {found.horizon_s // _DAY_S} days ({now} now)"
+    by_then = f" in {found.horizon_s // _DAY_S} days" + ("" if now in (line, numbers.UNKNOWN) else f" ({now} now)")
     said = (
         f"{threat.underlying} at {numbers.price(threat.price, places)}, liquidated at {line}{by_then}; every way holds "
         f"it to {numbers.price(found.protected_to, places)}, where it lacks {lacks} {unit}"

@@ -102,4 +102,5 @@ def _no_shock(state: AccountState) -> str:
 
 def _loss(state: AccountState, loss: Decimal) -> str:
     unit = "$" if state.account.quote.upper() in numbers.DOLLARS else state.account.quote
-    return f"{numbers.debt(loss)} {unit}"
+    shown = numbers.debt(loss)
+    return f"{numbers.unvouched(shown) if state.is_stale else shown} {unit}"

@@ -112,23 +112,31 @@ def crashes(frame: Frame) -> Text:
     name = "" if state is None else state.account.name
     head = f" {'CRASH':<28}{'ETH %':>8}{right(name.upper(), 16)}{'GONE':>6}  IN THIS ORDER"
     lines: list[Line] = [(Cell(head, Tone.MUTED),)]
-    lines.extend(_crash(crash, name, len(made.rows)) for crash in made.crashes)
+    lines.extend(_crash(crash, state, len(made.rows)) for crash in made.crashes)
+    left_out = len(frame.snapshot.accounts) - len(made.rows)
+    if left_out > 0:
+        said = f"{left_out} stale account{'s are' if left_out > 1 else ' is'} not in it, gone or not"
+        lines.append((Cell(f" {said}", Tone.UNKNOWN),))
     factor = made.factor.get(name)
-    if factor is not None:
-        said = factor.reason if factor.move is None else f"{numbers.distance(factor.move, falls=factor.move < 0)} %"
+    if state is not None and factor is not None:
+        move = factor.move
+        said = factor.reason if move is None else f"{_vouched(state, numbers.distance(move, falls=move < 0))} %"
         lines.append((Cell(f" {name} is liquidated when ETH moves, every asset by its beta: {said}", Tone.MUTED),))
     return Text(tuple(lines))
 
 
-def _crash(crash: Crash, name: str, accounts: int) -> Line:
+def _crash(crash: Crash, state: AccountState | None, accounts: int) -> Line:
     fall = "" if crash.fall is None else numbers.distance(crash.fall, falls=crash.fall < 0)
-    outcome = crash.outcomes.get(name)
-    if outcome is None or outcome.liquidated is None:
+    outcome = None if state is None else crash.outcomes.get(state.account.name)
+    if state is None or outcome is None or outcome.liquidated is None:
         mine = Cell(f"{numbers.UNKNOWN:>16}", Tone.UNKNOWN)
     elif outcome.liquidated:
-        mine = Cell(f"{f'X after {outcome.hours} h':>16}", Tone.DANGER)
+        said = f"X after {outcome.hours} h"
+        mine = Cell(f"{f'{said}?' if state.is_stale else said:>16}", Tone.MUTED if state.is_stale else Tone.DANGER)
     else:
-        mine = Cell(f"{'no debt' if outcome.health_factor is None else numbers.health(outcome.health_factor):>16}")
+        health = outcome.health_factor
+        said = "no debt" if health is None else _vouched(state, numbers.health(health))
+        mine = Cell(f"{said:>16}", Tone.MUTED if state.is_stale else Tone.TEXT)
     order = ", ".join(crash.gone)
     return (
         Cell(f" {fit(crash.name, 27)} ", Tone.STRONG),

@@ -6,7 +6,7 @@ from desk.foresight import foreseen
 from desk.snapshot import Snapshot
 from engine.simulation.forecast import AccountForecast, Chance
 from tests.tui import frames
-from tui import present_facts, present_method, present_outlook, present_risk, present_whatif
+from tui import present_detail, present_facts, present_method, present_outlook, present_risk, present_whatif
 from tui.view import View
 from widgets.facts import Text
 from widgets.glyphs import width_of
@@ -52,6 +52,13 @@ def test_a_stale_account_s_chances_are_not_vouched_for_anywhere() -> None:
     frame = frames.frame(replace(taken, what_if=made.what_if, requirements=made.requirements), View(selected="main"))
     grid = next(line for line in lines(present_whatif.grid(frame, 120)) if "main" in line)
     assert all(cell.endswith("?") for cell in grid.split()[3:])
+    past = lines(present_whatif.crashes(frame))
+    assert past[1].split()[3:8] == ["-61.7", "X", "after", "24", "h?"]
+    assert "1 stale account is not in it, gone or not" in past[-2]
+    assert past[-1].endswith("-7.7? %")
+    apart = lines(present_detail.lines_by_asset(frame))[1]
+    assert apart.split() == ["ETH", "2,481.0?", "2,290.0?", "-7.7?", "-6.8?"]
+    assert "1,148? $" in lines(present_risk.first_to_go(frame, 120))[1]
     assert "14,016? $" in lines(present_whatif.requirement(frame, 120))[0]
 
 
