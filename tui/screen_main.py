@@ -143,7 +143,9 @@ class MainScreen(PaneScreen):
         if self._class is SizeClass.LARGE:
             lines = self.query_one("#stress-lines", TextLines)
             self.query_one("#stress", SectionRule).model = present_whatif.beside_section()
-            lines.model = present_whatif.grid_and_chances(frame, lines.size.width, self.size.height)
+            # Half of the screen less the margin, as the style sheet has it: at the first paint nothing has a size yet.
+            width, rows = self.size.width // 2 - 2, lines.size.height or self.size.height
+            lines.model = present_whatif.grid_and_chances(frame, width, rows)
 
     def _fit(self, frame: Frame, legs: int) -> None:
         """Give the panes their rows; the table never takes what the lower panes need to say anything."""
