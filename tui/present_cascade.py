@@ -70,8 +70,8 @@ def cascade(frame: Frame, width: int) -> Text:
     lines: list[Line] = []
     for part in (
         _watch(known["watch"], width),
-        _shocks(found.asset, known["shocks"]),
         _place(found, known, width),
+        _shocks(found.asset, known["shocks"]),
         _liquidators(known["account"], width, is_masked=frame.view.is_masked),
         _assumed(known, width),
     ):
