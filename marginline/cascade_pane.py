@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,10 +42,15 @@ class _Kept:
 
 
 class Cascades:
-    """Works out cascades of the configured `markets`, by collateral; keeps what it read of them."""
+    """Works out cascades of the configured `markets`, by collateral; keeps what it read of them.
 
-    def __init__(self, markets: Mapping[str, Wish], config: Path | None = None) -> None:
-        self._markets = markets
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self, markets: Mapping[str, Wish], config: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._markets, self._clock = markets, clock
         self._ground = Ground(None, None, None, None, config, READ_WITHIN_S)
         self._kept: dict[str, _Kept] = {}
 
@@ -104,7 +109,7 @@ class Cascades:
 
     async def _book(self, wish: Wish, levels: "Levels | None", held: Held, now_ns: int) -> _Kept:
         """Return the loans: a file's while it stays the same, a chain's for ten minutes, a prior at today's price."""
-        kept, now_s = self._kept.get(wish.asset), time.monotonic()
+        kept, now_s = self._kept.get(wish.asset), self._clock()
         if wish.book == PRIOR:
             drawn = await asyncio.to_thread(loans_of, wish, price_for(wish, levels, held))
             return _Kept(drawn, 0, now_ns, now_s)

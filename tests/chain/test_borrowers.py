@@ -1,12 +1,18 @@
 """A market's borrowers read from the chain: all who owe, with the contract's own figures, as the book of a cascade."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from marginline.cascade_pane import Cascades
+from marginline.cascade_wish import Wish
 from providers.evm.aave_v3 import source
 from providers.ports import AccountOptions
 from tests.chain.market import Market
 from tests.marginline.command import marginline, write
+from tests.tui import frames
+from tui.cascade_like import CascadeFound
 
 
 def borrow(market: Market, label: str, weth: str, usdc: str) -> str:
@@ -15,6 +21,29 @@ def borrow(market: Market, label: str, weth: str, usdc: str) -> str:
     market.supply(user, "WETH", market.units("WETH", weth))
     market.borrow(user, "USDC", market.units("USDC", usdc))
     return user
+
+
+def keeps_the_book_of_a_chain(config: Path, loans: int) -> None:
+    """Check that the cascade pane reads a chain every ten minutes, and keeps its book while it does not answer."""
+    moment = [0.0]
+    cascades = Cascades({"ETH": Wish("chain:main", pools=("1000",))}, config, lambda: moment[0])
+
+    def found(after_s: int) -> CascadeFound:
+        moment[0] += after_s
+        taken = replace(frames.snapshot(), taken_at_ns=frames.NOW + int(moment[0]) * frames.S)
+        return asyncio.run(cascades.cascade_of(taken, "main", with_paths=False))
+
+    first = found(0)
+    answer: dict[str, Any] = dict(first.answer or {})
+    assert (first.because, answer["account"]["of"]) == ("", loans)
+    assert found(599).book_at_ns == frames.NOW
+    assert found(2).book_at_ns == frames.NOW + 601 * frames.S
+    silent = config.read_text().replace("rpc_url", 'rpc_url = "http://127.0.0.1:1" #')
+    config.write_text(silent)
+    late = found(700)
+    assert (late.because, late.book_at_ns) == ("", frames.NOW + 601 * frames.S)
+    unread = Cascades({"ETH": Wish("chain:main", pools=("1000",))}, config)
+    assert "connect error" in asyncio.run(unread.cascade_of(frames.snapshot(), "main", with_paths=False)).because
 
 
 def test_all_who_owe_are_read_and_nobody_who_has_repaid(market36: Market, tmp_path: Path) -> None:
@@ -52,3 +81,4 @@ def test_all_who_owe_are_read_and_nobody_who_has_repaid(market36: Market, tmp_pa
     nobody = marginline("cascade", "chain:nobody", "--config", config, "--price", "2500", "--pool", "1000")
     assert nobody.code == 2
     assert "names no aave-v3 or spark account" in nobody.err
+    keeps_the_book_of_a_chain(config, len(book.borrowers))

@@ -111,6 +111,16 @@ def test_an_order_book_and_a_prior_are_labelled(tmp_path: Path) -> None:
     assert float(answer["shocks"][0]["static"]["drop"]) > 0.05
 
 
+def test_todays_price_is_the_portfolios_and_not_that_of_an_old_order_book(tmp_path: Path, portfolio: Path) -> None:
+    depth = write(tmp_path / "book.csv", ["side,price,quantity", "bid,1999,90000", "ask,2001,10"])
+    words = ("cascade", "prior", "--borrowers", "50", "--portfolio", portfolio, "--paths", "0", "--json")
+    for absorbs in (("--depth", depth), ("--pool", "90000")):
+        done = marginline(*words, *absorbs)
+        assert done.code == 0, done.err
+        assert done.json["prices"] == {"ETH": "3000"}
+    assert marginline(*words, "--depth", depth, "--price", "2500").json["prices"] == {"ETH": "2500"}
+
+
 def test_several_collaterals_run_in_rounds_with_cross_impact(tmp_path: Path) -> None:
     book = write(
         tmp_path / "loans.csv",
