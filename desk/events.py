@@ -92,12 +92,14 @@ class Foreseen:
     """Estimates made off the loop: forecasts and requirements per account, and what crashes would do to all of them.
 
     An account that is not in a mapping has none now. `failed` says why none could be made, else it is empty.
+    `made_at_ns` is the moment of the readings and prices they rest on.
     """
 
     outlooks: "Mapping[str, AccountForecast]"
     requirements: "Mapping[str, Required]" = field(default_factory=dict)
     what_if: "WhatIf | None" = None
     failed: str = ""
+    made_at_ns: int | None = None
 
 
 Event = (

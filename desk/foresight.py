@@ -118,4 +118,5 @@ def foreseen(snapshot: Snapshot, candles: "Mapping[str, Candles]") -> Foreseen:
             if state.assessment.has_debt
         },
         what_if([state.account for state in states], prices),
+        made_at_ns=now_ns,
     )

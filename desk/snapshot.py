@@ -75,7 +75,8 @@ class Snapshot:
     to say, so that no other snapshot need follow; else one follows every second, if only because ages grow.
     `actions` are the latest rescues, newest first; `armed_until_ns` is `None` unarmed; `readiness` says in a phrase per
     account whether its standing plan would work now ("ready", "no gas"). `outlooks` are forecasts per account,
-    `requirements` what each would need under a volatility rule, `what_if` what crashes would do: made once a minute.
+    `requirements` what each would need under a volatility rule, `what_if` what crashes would do: made once a
+    minute, the last time of the readings and prices at `foreseen_at_ns` (`None`: none is made).
     """
 
     sequence: int
@@ -94,3 +95,4 @@ class Snapshot:
     outlooks: "Mapping[str, AccountForecast]" = field(default_factory=dict)
     requirements: "Mapping[str, Required]" = field(default_factory=dict)
     what_if: "WhatIf | None" = None
+    foreseen_at_ns: int | None = None

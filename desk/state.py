@@ -159,6 +159,7 @@ class LiveState:
                 self._foreseen.outlooks,
                 self._foreseen.requirements,
                 self._foreseen.what_if,
+                self._foreseen.made_at_ns,
             )
         return self._snapshot
 

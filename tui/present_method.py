@@ -14,7 +14,7 @@ from widgets.tones import Cell, Line, Tone
 _LABEL = 13
 _INDENT = 2
 _HOW = {"derived": "computed by the engine", "venue": "as the venue says it", "estimated": "estimated"}
-_MADE = "made anew once a minute, from the reading and prices of then"
+_ANEW = "made anew once a minute, from the reading and prices of then"
 _BY_THEORY = "puts and calls by Black-Scholes at one volatility and no rate (premiums marked ~)"
 
 
@@ -55,7 +55,7 @@ def _told(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
     if account.name in frame.snapshot.requirements:
         yield "requirement", "worst of nine prices over the calibrated 99 % move of a day, and 0.5 % slippage"
         yield "", "no protocol's rule; baseline: what its protocol asks; back-test by `marginline requirement`"
-        yield "", _MADE
+        yield "", _made(frame)
     if frame.snapshot.what_if is not None:
         yield "what-if", "the engine's health at moved prices; baseline: health now"
         yield (
@@ -63,7 +63,7 @@ def _told(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
             "crashes: recorded lows of ETH and BTC, hourly or daily, on today's prices; others by their beta",
         )
         yield "", "`marginline stress --json` names their sources, the betas and what was assumed"
-        yield "", _MADE
+        yield "", _made(frame)
     yield from _hedges(frame, state)
     yield "net exposure", "amounts of all accounts, each at its own price and as old as its reading; no venue nets them"
     if frame.cascade is not None:
@@ -72,6 +72,12 @@ def _told(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
         yield from method_words(frame)
     for name, why in assessment.missing.items():
         yield "unknown", f"{name}: {why}"
+
+
+def _made(frame: Frame) -> str:
+    """Say how old the estimates are that are made beside the loop."""
+    at_ns = frame.snapshot.foreseen_at_ns
+    return _ANEW if at_ns is None else f"{numbers.age(frame.now_ns - at_ns)} old; {_ANEW}"
 
 
 def _moves(state: AccountState) -> Iterable[tuple[str, str]]:
@@ -96,7 +102,7 @@ def _hedges(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
         "",
         "baseline: repaying or adding to the same price; `marginline hedge --from-venue deribit` reads real options",
     )
-    yield "", _MADE
+    yield "", _ANEW
 
 
 def _trigger(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
@@ -144,4 +150,5 @@ def _outlook(frame: Frame, state: AccountState) -> Iterable[tuple[str, str]]:
         yield "", one.method if one.calibrated else f"~ beyond what was fitted: {one.method}"
     if found.candles_end_s is not None:
         age_ns = frame.now_ns - int(found.candles_end_s) * 1_000_000_000
-        yield "", f"candles end {numbers.age(age_ns)} ago; scores against the baseline in docs/forecast.md; {_MADE}"
+        yield "", f"candles end {numbers.age(age_ns)} ago; scores against the baseline in docs/forecast.md"
+    yield "", _made(frame)

@@ -41,13 +41,13 @@ def beside_section() -> Section:
     return Section("what if all assets move, and how likely", "health; P: chance to be liquidated")
 
 
-def grid_and_chances(frame: Frame, width: int, most: int) -> Text:
-    """Return the grid of the `most` urgent accounts, as many moves as `width` has room for beside their chances."""
+def grid_and_chances(frame: Frame, width: int, height: int) -> Text:
+    """Return the most urgent accounts in `height` lines: their chances, and as many moves as `width` has room for."""
     room = max(0, width - _TITLE - 1 - len(CHANCE_HEADINGS)) // _CELL
-    return _grid(frame, sorted(map(MOVES.index, _WANTED[:room])), most, has_chances=True)
+    return _grid(frame, sorted(map(MOVES.index, _WANTED[:room])), height, has_chances=True)
 
 
-def _grid(frame: Frame, shown: list[int], most: int | None = None, *, has_chances: bool = False) -> Text:
+def _grid(frame: Frame, shown: list[int], height: int | None = None, *, has_chances: bool = False) -> Text:
     made = frame.snapshot.what_if
     if made is None and not has_chances:
         return Text(((Cell(f" {NOT_YET}", Tone.MUTED),),))
@@ -56,7 +56,10 @@ def _grid(frame: Frame, shown: list[int], most: int | None = None, *, has_chance
     lines: list[Line] = [(Cell(f"    {'ACCOUNT':<{_NAME}}{head}", Tone.MUTED),)]
     rows = {} if made is None else {row.name: row for row in made.rows}
     accounts = at_triggers(frame.snapshot.accounts)
-    for name in frame.worst_first[:most]:
+    shown_names = frame.worst_first
+    if height is not None and len(shown_names) >= height:
+        shown_names = shown_names[: max(0, height - 2)]
+    for name in shown_names:
         state = accounts[name]
         row = rows.get(name)
         cells = _cells(frame, state, row, shown)
@@ -64,6 +67,9 @@ def _grid(frame: Frame, shown: list[int], most: int | None = None, *, has_chance
             gap = len(shown) * _CELL - sum(len(cell.text) for cell in cells)
             cells = [*cells, Cell(" " * gap), *chances(frame, state)]
         lines.append((*_title(state, is_selected=name == frame.selected_name), *cells))
+    hidden = len(frame.worst_first) - len(shown_names)
+    if hidden:
+        lines.append((Cell(f"    {hidden} more: 7 shows all", Tone.MUTED),))
     return Text(tuple(lines))
 
 

@@ -120,8 +120,10 @@ class TextLines(LineWidget):
 
 def _fact_line(row: Fact, width: int) -> Spans:
     value = spans_of(row.value)
-    room = max(0, width - _INDENT - 1 - length(value))
-    return fitted((Span(" " * _INDENT), Span(fit(row.label, room), Tone.MUTED), *value), width)
+    room = max(0, width - _INDENT - 2 - length(value))
+    label = row.label if 2 * room >= len(row.label) else ""  # a letter of it says nothing
+    gap = " " if room else ""
+    return fitted((Span(" " * _INDENT), Span(f"{fit(label, room)}{gap}", Tone.MUTED), *value), width)
 
 
 def _said(text: str, width: int) -> Spans:

@@ -88,7 +88,11 @@ def test_the_grid_beside_the_chances_takes_the_moves_that_it_has_room_for() -> N
         assert shown[1].split()[-3:] == ["<0.1", "~7.1", "?"]
         assert "? stale" in next(line for line in shown if "bybit-sol" in line)
     assert "+50 %" in shown[0]
-    assert len(lines(present_whatif.grid_and_chances(frame, 98, 2))) == 3
+    every = len(frame.worst_first)
+    assert len(lines(present_whatif.grid_and_chances(frame, 98, every + 1))) == every + 1
+    few = lines(present_whatif.grid_and_chances(frame, 98, 4))
+    assert len(few) == 4
+    assert few[-1].split() == [str(every - 2), "more:", "7", "shows", "all"]
 
 
 def test_equity_is_the_same_in_the_facts_and_beside_the_requirement() -> None:
@@ -103,6 +107,7 @@ def test_equity_is_the_same_in_the_facts_and_beside_the_requirement() -> None:
 def test_the_method_names_all_that_the_panes_show_and_fits_its_box() -> None:
     made = foreseen(frames.snapshot(), {})
     taken = replace(frames.snapshot(), outlooks=made.outlooks, requirements=made.requirements, what_if=made.what_if)
+    taken = replace(taken, foreseen_at_ns=frames.snapshot().taken_at_ns - 43_000_000_000)
     shown = lines(present_method.method(frames.frame(taken), 80))
     assert max(map(width_of, shown)) <= 77
     labels = [line[2:15].strip() for line in shown[2:]]
@@ -120,3 +125,4 @@ def test_the_method_names_all_that_the_panes_show_and_fits_its_box() -> None:
     said = " ".join(part.strip() for part in shown)
     assert said.count("baseline") >= 7
     assert "ETH at 62.0 % a year" in said
+    assert said.count("43s old; made anew once a minute") == 3

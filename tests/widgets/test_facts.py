@@ -42,6 +42,9 @@ def test_legs_facts_and_lines_take_the_height_of_their_rows() -> None:
             )
             assert facts.text_lines == ("  to the line" + " " * 48 + "-6.9 %", "  at market")
             assert lines.text_lines == (" rule     health < 1.15", "")
+            facts.model = FactList((Fact("because", (Cell("x" * 63),)), Fact("because", (Cell("x" * 60),))))
+            await pilot.pause()
+            assert [line.split()[0] for line in facts.text_lines] == ["x" * 63, "bec…"]
             legs.model = Legs(threshold_header="MAINT", nothing="no positions")
             await pilot.pause()
             assert legs.text_lines[0].split() == ["LEG", "AMOUNT", "VALUE", "$", "MAINT", "RATE", "%", "PRICE"]
@@ -85,6 +88,6 @@ def test_a_long_label_gives_way_to_its_value() -> None:
             facts = app.query_one(Facts)
             facts.model = FactList((Fact("liquidation price of ETH", (Cell("2,309.4"),)),))
             await pilot.pause()
-            assert facts.text_lines == ("  liquidation p…2,309.4",)
+            assert facts.text_lines == ("  liquidation … 2,309.4",)
 
     asyncio.run(scenario())
