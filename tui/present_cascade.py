@@ -1,6 +1,6 @@
 """A cascade around the selected account, as `marginline cascade --json` answers it: figures here are figures there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -20,6 +20,8 @@ NO_PATHS_YET = "paths over time are being run"
 NO_VOLATILITY = "unknown: the volatility is not known yet (31 daily closes)"
 WORST = "all that is liquidatable is sold at once, the worst case"
 BASELINE = "closed form without drift: too low in the tails"
+Vouch = Callable[[str], str]
+"""Marks a figure of a stale account as one that nobody vouches for."""
 _LABEL, _FIGURE = 24, 11
 _FALL = 8
 
@@ -67,12 +69,13 @@ def cascade(frame: Frame, width: int) -> Text:
     if found.answer is None:
         return Text(folded(((found.because, Tone.TEXT),), width))
     known: Mapping[str, Any] = found.answer
+    vouched: Vouch = numbers.unvouched if frame.selected.is_stale else str
     lines: list[Line] = []
     for part in (
         _watch(known["watch"], width),
-        _place(found, known, width),
+        _place(found, known, vouched, width),
         _shocks(found.asset, known["shocks"]),
-        _liquidators(known["account"], width, is_masked=frame.view.is_masked),
+        _liquidators(known["account"], vouched, width, is_masked=frame.view.is_masked),
         _assumed(known, width),
     ):
         lines += [(), *part] if lines else part
@@ -121,14 +124,12 @@ def _shocks(asset: str, rows: Iterable[Mapping[str, Any]]) -> list[Line]:
     return lines
 
 
-def _place(found: CascadeFound, known: Mapping[str, Any], width: int) -> list[Line]:
+def _place(found: CascadeFound, known: Mapping[str, Any], vouched: Vouch, width: int) -> list[Line]:
     one, now = known["account"], known["book"]["liquidatable_now"]
     level = Decimal(one["liquidation_price"])
-    at = numbers.liquidation_price(level, numbers.price_places(level), falls=True)
-    ahead = numbers.debt(Decimal(one["debt_ahead"]))
-    said = (
-        f"{one['name']} is number {one['rank']:,} of {one['of']:,} in the queue, debt ahead {ahead}; liquidated at {at}"
-    )
+    at = vouched(numbers.liquidation_price(level, numbers.price_places(level), falls=True))
+    ahead, rank = vouched(numbers.debt(Decimal(one["debt_ahead"]))), vouched(f"{one['rank']:,}")
+    said = f"{one['name']} is number {rank} of {one['of']:,} in the queue, debt ahead {ahead}; liquidated at {at}"
     told = [(said, Tone.STRONG)]
     if one["liquidatable"]:
         told.append(("it is at or past its liquidation price now", Tone.DANGER))
@@ -144,17 +145,20 @@ def _place(found: CascadeFound, known: Mapping[str, Any], width: int) -> list[Li
             numbers.sigma_days(None if days is None else Decimal(days)),
             numbers.UNKNOWN if chance is None else numbers.chance(float(chance)),
         )
-        figures = f"{cells[0]:>{_FALL}}{cells[1]:>{_FIGURE}}{cells[2]:>{_FIGURE}}"
+        figures = "".join(
+            f"{vouched(cell):>{size}}" for cell, size in zip(cells, (_FALL, _FIGURE, _FIGURE), strict=True)
+        )
         lines.append((Cell(f" {words:<{_LABEL}}", Tone.TEXT), Cell(figures, Tone.STRONG)))
-    return [*lines, *folded(((each, Tone.TEXT) for each in _sooner(found, known)), width)]
+    return [*lines, *folded(((each, Tone.TEXT) for each in _sooner(found, known, vouched)), width)]
 
 
-def _sooner(found: CascadeFound, known: Mapping[str, Any]) -> Iterable[str]:
+def _sooner(found: CascadeFound, known: Mapping[str, Any], vouched: Vouch) -> Iterable[str]:
     one, paths = known["account"], known["dynamic"]
     if one["because"]:
         yield NO_VOLATILITY
         return
-    yield f"{numbers.multiple(Decimal(one['sigma_days_sooner']))} σ-days sooner; chances are a baseline, {BASELINE}"
+    sooner = vouched(numbers.multiple(Decimal(one["sigma_days_sooner"])))
+    yield f"{sooner} σ-days sooner; chances are a baseline, {BASELINE}"
     if not found.is_whole:
         yield NO_PATHS_YET
     elif paths is None or one["chance_simulated"] is None:
@@ -162,7 +166,7 @@ def _sooner(found: CascadeFound, known: Mapping[str, Any]) -> Iterable[str]:
     elif Decimal(one["chance_simulated"]) == 0:
         yield f"reached in none of {paths['paths']:,} simulated paths of {_span(paths)}"
     else:
-        share, error = (numbers.chance(float(one[f"chance_simulated{part}"])) for part in ("", "_error"))
+        share, error = (vouched(numbers.chance(float(one[f"chance_simulated{part}"]))) for part in ("", "_error"))
         yield f"reached in {share} % of {paths['paths']:,} simulated paths of {_span(paths)}, standard error {error} %"
 
 
@@ -170,11 +174,11 @@ def _span(paths: Mapping[str, Any]) -> str:
     return numbers.span(Decimal(paths["steps"]) * Decimal(paths["step_minutes"]) * 60)
 
 
-def _liquidators(one: Mapping[str, Any], width: int, *, is_masked: bool) -> list[Line]:
+def _liquidators(one: Mapping[str, Any], vouched: Vouch, width: int, *, is_masked: bool) -> list[Line]:
     view = one["liquidators"]
     lines: list[Line] = []
     for key, words in (("first", "first in line"), ("behind_the_queue", "behind the queue")):
-        told = {name: numbers.MASK if is_masked else _gain(name, figure) for name, figure in view[key].items()}
+        told = {name: numbers.MASK if is_masked else vouched(_gain(name, figure)) for name, figure in view[key].items()}
         text = (
             f"liquidators {words}: profit {told['profit']} on {told['repay']} = bonus {told['bonus_value']} "
             f"- slippage {told['slippage']} - fee {told['fee']} - gas {told['gas']} - latency {told['latency_cost']}"
@@ -182,7 +186,9 @@ def _liquidators(one: Mapping[str, Any], width: int, *, is_masked: bool) -> list
         lines += folded(((text, Tone.TEXT),), width)
     pays = view["profitable_from"]
     from_ = (
-        f"pays from {_price(pays)}" if pays is not None else f"pays at no price down to {_price(view['searched_to'])}"
+        f"pays from {vouched(_price(pays))}"
+        if pays is not None
+        else f"pays at no price down to {_price(view['searched_to'])}"
     )
     does = "raises its health" if view["raises_health"] else "lowers its health: health <= threshold x (1 + bonus)"
     return [*lines, *folded(((f"a call {from_}; it {does}", Tone.TEXT),), width)]

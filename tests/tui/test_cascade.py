@@ -134,6 +134,10 @@ def test_a_mask_hides_what_the_account_is_worth_and_nothing_of_the_market() -> N
 def test_a_stale_account_is_marked_and_another_accounts_cascade_is_not_shown() -> None:
     stale = frames.snapshot([frames.state(frames.MAIN, is_stale=True)])
     assert "the account is stale" in " ".join(lines(present_cascade.market(frame(taken=stale), 120)))
+    shown, sound = pane(frame(taken=stale)), pane(frame())
+    assert "liquidated at 2,290.0?" in shown
+    assert all(word.endswith("?") for one in shown.splitlines() if "its price alone" in one for word in one.split()[3:])
+    assert "?" not in sound
     assert "being worked out" in pane(frame(view=View(selected="spark")))
     assert present_cascade.section(frame(view=View(selected="spark"))).title == "cascade around spark"
 
