@@ -68,6 +68,9 @@ class Cascades:
             if price_for(wish, levels, held) is None:
                 raise ConfigError(f"the price of {wish.asset} is unknown: no oracle price of it has been read")
             kept = await self._book(wish, levels, held, snapshot.taken_at_ns)
+            if kept.book.assets != (wish.asset,):
+                named = ", ".join(kept.book.assets)
+                raise ConfigError(f"{wish.book}: its collateral is {named}, where [cascade.{wish.asset}] names it")
             answer = await _worked_out(wish, levels, kept.book, held)
         except AppError as error:
             return replace(nothing, because=str(error).removeprefix("--account: "))

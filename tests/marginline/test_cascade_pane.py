@@ -150,6 +150,14 @@ def test_a_file_is_read_again_when_it_was_written_again(tmp_path: Path) -> None:
     assert "loans.csv: cannot be read" in found(cascades).because
 
 
+def test_a_book_of_another_collateral_is_refused_in_words(tmp_path: Path) -> None:
+    config = write(tmp_path / "config.toml", ["[cascade.ETH]", 'book = "loans.csv"', "pool = 1000"])
+    for header in ("collateral:BTC,debt", "collateral:ETH,collateral:BTC,debt"):
+        write(tmp_path / "loans.csv", [header, "1,240000" if header.count(":") == 1 else "1,1,240000"])
+        because = found(configured(config)).because
+        assert "BTC, where [cascade.ETH] names it" in because
+
+
 def test_the_demo_has_a_market_that_repeats_itself_by_its_seed() -> None:
     one, again, other = (found(demo_cascades(seed), with_paths=True) for seed in (7, 7, 8))
     assert one.is_drawn
