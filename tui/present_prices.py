@@ -10,6 +10,7 @@ from engine.oracle import NextPrint, divergence_bps, next_print
 from engine.prices import OraclePrice, Quote
 from tui import numbers, words
 from tui.latest import latest
+from tui.rows import Rows
 from tui.view import Frame
 from widgets.bars import Section
 from widgets.gauges import Divergence, Gauge
@@ -86,14 +87,15 @@ def _ordered(snapshot: Snapshot, held: dict[str, int]) -> tuple[str, ...]:
 
 
 def prices(frame: Frame) -> Prices:
-    """Return one row per asset."""
+    """Return one row per asset, made when it is looked at; all of them where the filter finds no asset."""
     snapshot = frame.snapshot
     holders = _holders(at_triggers(snapshot.accounts))
     wanted = frame.view.filter.casefold()
-    rows = tuple(_row(frame, snapshot.prices[asset], holders) for asset in _ordered(snapshot, holders.count))
+    assets = _ordered(snapshot, holders.count)
     if wanted and not wanted.startswith("!"):
-        rows = tuple(row for row in rows if wanted in row.key.casefold()) or rows
-    return Prices(rows, "no prices yet")
+        assets = tuple(asset for asset in assets if wanted in asset.casefold()) or assets
+    rows = Rows(assets, lambda asset: _row(frame, snapshot.prices[asset], holders))
+    return Prices(rows, "no prices yet", assets)
 
 
 def section(frame: Frame, *, is_focused: bool = False) -> Section:

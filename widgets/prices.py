@@ -34,10 +34,14 @@ class PriceRow:
 
 @record
 class Prices:
-    """All assets in order; `nothing` is shown instead when there are none."""
+    """All assets in order; `nothing` is shown instead when there are none.
 
-    rows: tuple[PriceRow, ...] = ()
+    `keys` are those of `rows` in order, for looking a row up without making those before it; empty: the rows tell.
+    """
+
+    rows: Sequence[PriceRow] = ()
     nothing: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @record
@@ -120,6 +124,9 @@ class PriceTable(RowList[PriceRow]):
 
     def rows(self) -> Sequence[PriceRow]:
         return self.model.rows
+
+    def key_at(self, index: int) -> str:
+        return self.model.keys[index] if self.model.keys else super().key_at(index)
 
     def nothing(self) -> str:
         return self.model.nothing

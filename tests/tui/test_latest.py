@@ -50,12 +50,16 @@ def test_a_frame_asks_the_market_only_about_accounts_that_it_shows_in_full() -> 
     assert frame.worst_first == frames.frame().worst_first
     assert accounts.looked == []
     bars = present_bars.header(frame), present_bars.feeds(frame)
-    panes = present_prices.prices(frame), present_risk.first_to_go(frame, 80), present_exposure.exposures(frame)
+    panes = (
+        tuple(present_prices.prices(frame).rows),
+        present_risk.first_to_go(frame, 80),
+        present_exposure.exposures(frame),
+    )
     assert accounts.looked == []
     known = frames.frame()
     assert bars == (present_bars.header(known), present_bars.feeds(known))
     assert panes == (
-        present_prices.prices(known),
+        tuple(present_prices.prices(known).rows),
         present_risk.first_to_go(known, 80),
         present_exposure.exposures(known),
     )
