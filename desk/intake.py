@@ -7,6 +7,7 @@ from desk.events import ClockTicked, Event
 from desk.snapshot import Snapshot
 from desk.state import LiveState
 
+_REST_PER_WORK = 10
 QUOTE_CURRENCIES = frozenset({"USDC", "USDT"})
 """Currencies that venues quote in; their own price in dollars is always asked for."""
 
@@ -14,8 +15,8 @@ QUOTE_CURRENCIES = frozenset({"USDC", "USDT"})
 class Intake:
     """Applies events as they come and settles them into snapshots a moment later.
 
-    Between two settlings pass at least `settle_every_s`, so that a flood of ticks costs one judgement of the latest
-    prices instead of one per tick; a lone tick is settled at once.
+    After a settling passes ten times what it took, `settle_every_s` at most, so that a flood of ticks costs one
+    judgement of the latest prices instead of one per tick; a lone tick is settled at once.
     """
 
     def __init__(self, state: LiveState, clock: Callable[[], int]) -> None:
@@ -69,12 +70,14 @@ class Intake:
             yield shown
 
     async def settle_for_ever(self, every_s: float) -> None:
-        """Publish whenever something was applied, at most once in `every_s`."""
+        """Publish whenever something was applied; rest for a multiple of what that took, `every_s` at most."""
+        now_s = asyncio.get_running_loop().time
         while True:
             await self._unsettled.wait()
             self._unsettled.clear()
+            began_s = now_s()
             self.publish()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(min(every_s, _REST_PER_WORK * (now_s() - began_s)))
 
     async def tick_for_ever(self, every_s: float) -> None:
         """Let time pass over the state every `every_s`."""
