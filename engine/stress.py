@@ -97,14 +97,15 @@ def factor_move(account: Account, prices: Mapping[str, AssetPrice], market: Mark
         return FactorMove(account.name, ZERO)
     if not any(market.beta(asset) for asset in account.assets):
         return FactorMove(account.name, None, f"does not move with {FACTOR}: all its assets have beta 0")
+    mine = replace(market, assets=market.assets & account.assets)
     found = []
     for sign in (-1, 1):
         low = ZERO
         for step in range(1, _FAR + 1):
             high = _WIDE.exp(Decimal(sign * step) / 20) - ONE
-            health = case.health(by_beta(high, market)[0])
+            health = case.health(by_beta(high, mine)[0])
             if health is not None and health < 1:
-                found.append(_bisected(case, low, high, market))
+                found.append(_bisected(case, low, high, mine))
                 break
             low = high
     if not found:
