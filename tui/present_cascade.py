@@ -22,7 +22,9 @@ WORST = "all that is liquidatable is sold at once, the worst case"
 BASELINE = "closed form without drift: too low in the tails"
 Vouch = Callable[[str], str]
 """Marks a figure of a stale account as one that nobody vouches for."""
-_LABEL, _FIGURE = 24, 11
+_LABEL, _FIGURE, _MONEY = 24, 11, 14
+_FED = Decimal("0.99")
+"""Above it a reproduction number is shown as 1.00 or more, being rounded up."""
 _FALL = 8
 
 
@@ -57,7 +59,7 @@ def market_words(frame: Frame, found: CascadeFound) -> Iterable[str]:
     known: Mapping[str, Any] = found.answer or {}
     book = known["book"]
     aged = "" if found.book_at_ns is None else f", {numbers.age(frame.now_ns - found.book_at_ns)} old"
-    yield f"{book['loans']:,} loans, debt {numbers.debt(Decimal(book['debt']))}, of {book['source']}{aged}"
+    yield f"{book['loans']:,} loans, debt {numbers.debt(Decimal(book['debt']))} $, of {book['source']}{aged}"
     yield f"sold into {known['impact']}, {found.asset} at {_price(known['prices'][found.asset])}"
 
 
@@ -86,9 +88,9 @@ def _watch(watch: Mapping[str, Any], width: int) -> list[Line]:
     r0 = {_percent(Decimal(shock)): Decimal(figure) for shock, figure in watch["r0"].items()}
     cells = [Cell(" R0", Tone.KEY)]
     for shock, figure in r0.items():
-        tone = Tone.DANGER if figure >= 1 else Tone.STRONG
+        tone = Tone.DANGER if figure > _FED else Tone.STRONG
         cells += [Cell(f"   at {shock} % ", Tone.MUTED), Cell(numbers.multiple(figure), tone)]
-    feeding = [shock for shock, figure in r0.items() if figure >= 1]
+    feeding = [shock for shock, figure in r0.items() if figure > _FED]
     means = (
         f"at {', '.join(feeding)} % a fall feeds itself: each further 1 % sets off 1 % or more"
         if feeding
@@ -107,7 +109,7 @@ def _speed(ratio: str) -> str:
 
 
 def _shocks(asset: str, rows: Iterable[Mapping[str, Any]]) -> list[Line]:
-    heads = ("FALL %", "LEAVES", "ENDS AT", "DEEPER %", "LIQUIDATED", "BAD DEBT")
+    heads = ("FALL %", "LEAVES", "ENDS AT", "DEEPER %", "LIQUIDATED $", "BAD DEBT $")
     lines: list[Line] = [(Cell(f" where falls end: {WORST}", Tone.KEY),), (Cell(_row(heads), Tone.MUTED),)]
     for row in rows:
         static = row["static"]
@@ -129,12 +131,14 @@ def _place(found: CascadeFound, known: Mapping[str, Any], vouched: Vouch, width:
     level = Decimal(one["liquidation_price"])
     at = vouched(numbers.liquidation_price(level, numbers.price_places(level), falls=True))
     ahead, rank = vouched(numbers.debt(Decimal(one["debt_ahead"]))), vouched(f"{one['rank']:,}")
-    said = f"{one['name']} is number {rank} of {one['of']:,} in the queue, debt ahead {ahead}; liquidated at {at}"
+    said = f"{one['name']} is number {rank} of {one['of']:,} in the queue, debt ahead {ahead} $; liquidated at {at}"
     told = [(said, Tone.STRONG)]
     if one["liquidatable"]:
         told.append(("it is at or past its liquidation price now", Tone.DANGER))
     if now["loans"]:
-        told.append((f"liquidatable now: {now['loans']:,} loans, debt {numbers.debt(Decimal(now['debt']))}", Tone.WARN))
+        told.append(
+            (f"liquidatable now: {now['loans']:,} loans, debt {numbers.debt(Decimal(now['debt']))} $", Tone.WARN)
+        )
     within = f"% IN {one['horizon'].upper()}"
     head = f" {'':<{_LABEL}}{'FALL %':>{_FALL}}{'σ-DAYS':>{_FIGURE}}{within:>{_FIGURE}}"
     lines: list[Line] = [*folded(told, width), (Cell(head, Tone.MUTED),)]
@@ -180,7 +184,7 @@ def _liquidators(one: Mapping[str, Any], vouched: Vouch, width: int, *, is_maske
     for key, words in (("first", "first in line"), ("behind_the_queue", "behind the queue")):
         told = {name: numbers.MASK if is_masked else vouched(_gain(name, figure)) for name, figure in view[key].items()}
         text = (
-            f"liquidators {words}: profit {told['profit']} on {told['repay']} = bonus {told['bonus_value']} "
+            f"liquidators {words}: profit {told['profit']} $ on {told['repay']} $ = bonus {told['bonus_value']} "
             f"- slippage {told['slippage']} - fee {told['fee']} - gas {told['gas']} - latency {told['latency_cost']}"
         )
         lines += folded(((text, Tone.TEXT),), width)
@@ -213,7 +217,9 @@ def _price(text: str) -> str:
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    return f" {cells[0]:>{_FALL}}" + "".join(f"{cell:>{_FIGURE}}" for cell in cells[1:])
+    prices, money = cells[1:4], cells[4:]
+    found = f" {cells[0]:>{_FALL}}" + "".join(f"{cell:>{_FIGURE}}" for cell in prices)
+    return found + "".join(f"{cell:>{_MONEY}}" for cell in money)
 
 
 def method_words(frame: Frame) -> Iterable[tuple[str, str]]:

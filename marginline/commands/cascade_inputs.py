@@ -126,7 +126,7 @@ def mine(found: Held, wanted: str, asset: str) -> Mine:
     """Return a loan account as one of `asset` alone; raises `ConfigError` for what no fall of it liquidates.
 
     Tokens that follow the asset count at what they are worth in it. Other collateral and its threshold stay where they
-    are and are taken off the debt.
+    are and are taken off the debt; a debt in another asset that moves is noted.
     """
     account = next((one for one in found.portfolio.accounts if one.name == wanted), None)
     if account is None:
@@ -135,10 +135,11 @@ def mine(found: Held, wanted: str, asset: str) -> Mine:
     if account.kind is not Kind.LOAN:
         raise ConfigError(f"--account: {wanted} is no loan; a cascade is of a lending market")
     prices, _ = trigger_prices(account, found.portfolio.prices)
-    return _as_one(account, prices, asset)
+    stables = frozenset(name for name, price in found.portfolio.prices.items() if price.stable)
+    return _as_one(account, prices, asset, stables)
 
 
-def _as_one(account: Account, prices: Mapping[str, Decimal], asset: str) -> Mine:
+def _as_one(account: Account, prices: Mapping[str, Decimal], asset: str, stables: frozenset[str]) -> Mine:
     notes: list[str] = []
     value = cover = bonus = Decimal(0)
     owed = Decimal(0)
@@ -157,6 +158,8 @@ def _as_one(account: Account, prices: Mapping[str, Decimal], asset: str) -> Mine
     for debt in account.debt:
         if debt.amount and FOLLOWS.get(debt.asset, debt.asset) == FOLLOWS.get(asset, asset):
             raise ConfigError(f"--account: {account.name} owes {debt.asset}, which falls with its collateral")
+        if debt.amount and debt.asset not in stables:
+            notes.append(f"{account.name}: {debt.asset} that it owes is taken to stand still")
         owed += debt.amount * _price(prices, debt.asset, account.name)
     if not (value > 0 and cover > 0 and owed > 0):
         raise ConfigError(f"--account: no fall of {asset} liquidates {account.name}")

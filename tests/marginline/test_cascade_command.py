@@ -96,6 +96,19 @@ def test_an_account_of_ones_own_joins_the_queue(loans: Path, portfolio: Path) ->
     assert f"number {account['rank']} of 201 in the queue" in shown.out
 
 
+def test_a_debt_in_another_asset_that_moves_is_said_to_stand_still(loans: Path, tmp_path: Path) -> None:
+    document = json.loads(json.dumps(PORTFOLIO))
+    document["prices"]["BTC"] = {"oracle": "60000"}
+    document["accounts"][0]["debt"] = [{"asset": "BTC", "amount": "0.5"}, {"asset": "USDC", "amount": "3000"}]
+    path = write(tmp_path / "two.json", [json.dumps(document)])
+    done = marginline(
+        "cascade", loans, "--pool", "1000000", "--portfolio", path, "--account", "main", "--paths", "0", "--json"
+    )
+    assert done.code == 0, done.err
+    still = [reason for reason in done.json["degraded"] if "stand still" in reason]
+    assert still == ["main: BTC that it owes is taken to stand still"]
+
+
 def test_an_order_book_and_a_prior_are_labelled(tmp_path: Path) -> None:
     depth = write(tmp_path / "book.csv", ["side,price,quantity", "bid,2999,500", "bid,2900,90000", "ask,3001,10"])
     done = marginline("cascade", "prior", "--depth", depth, "--borrowers", "2000", "--seed", "3", "--json")

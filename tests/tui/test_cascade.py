@@ -68,7 +68,7 @@ def test_every_figure_of_the_pane_is_one_of_the_answer() -> None:
         assert f"at {(Decimal(shock) * 100).normalize():f} % {numbers.multiple(Decimal(figure))}" in shown
     account, paths = answer["account"], answer["dynamic"]
     assert f"main is number {account['rank']} of 301 in the queue" in shown
-    assert f"debt ahead {numbers.debt(Decimal(account['debt_ahead']))}; liquidated at 2,290.0" in shown
+    assert f"debt ahead {numbers.debt(Decimal(account['debt_ahead']))} $; liquidated at 2,290.0" in shown
     for key in ("alone", "cascade"):
         figures = (
             numbers.distance(Decimal(account[f"shock_{key}"]), falls=True),
@@ -79,13 +79,13 @@ def test_every_figure_of_the_pane_is_one_of_the_answer() -> None:
     share, error = (numbers.chance(float(account[f"chance_simulated{part}"])) for part in ("", "_error"))
     assert f"reached in {share} % of {paths['paths']} simulated paths of 24h, standard error {error} %" in shown
     first = account["liquidators"]["first"]
-    assert f"profit {numbers.cents(Decimal(first['profit']), 'ROUND_FLOOR')} on" in shown
+    assert f"profit {numbers.cents(Decimal(first['profit']), 'ROUND_FLOOR')} $ on" in shown
 
 
 def test_a_drawn_book_is_labelled_at_any_width_and_the_market_has_its_size_and_age() -> None:
     assert present_cascade.section(frame()).title == f"cascade of ETH around main: {present_cascade.DRAWN}"
     said = " ".join(lines(present_cascade.market(frame(), 120)))
-    assert "301 loans, debt 200.1M, of a prior of 300 borrowers, seed 5: drawn, not read from a market" in said
+    assert "301 loans, debt 200.1M $, of a prior of 300 borrowers, seed 5: drawn, not read from a market" in said
     assert "a constant-product pool of 120,000 units, ETH at 2,481.0" in said
     read = replace(WORKED_OUT, is_drawn=False, book_at_ns=frames.NOW - 7200 * frames.S)
     assert present_cascade.DRAWN not in present_cascade.section(frame(read)).title
@@ -98,6 +98,7 @@ def test_a_drawn_book_is_labelled_at_any_width_and_the_market_has_its_size_and_a
     ("path", "value", "says"),
     [
         (("watch", "r0"), {"-0.05": "0.4", "-0.1": "1.02", "-0.15": "2"}, "at -10, -15 % a fall feeds itself"),
+        (("watch", "r0"), {"-0.05": "0.4", "-0.1": "0.99", "-0.15": "0.9901"}, "at -15 % a fall feeds itself"),
         (("watch", "r0"), {"-0.05": "0.4", "-0.1": "0.5"}, "falls die out: a further 1 % sets off at most 0.50 % more"),
         (("watch", "throughput_over_replenishment"), "0.8", "0.80: the market takes up as fast"),
         (("watch", "throughput_over_replenishment"), None, "throughput over replenishment unknown: "),
@@ -125,7 +126,7 @@ def test_unknown_chances_are_marked_and_paths_to_come_are_announced() -> None:
 
 def test_a_mask_hides_what_the_account_is_worth_and_nothing_of_the_market() -> None:
     masked = pane(frame(view=View(selected="main", is_masked=True)))
-    assert f"profit {numbers.MASK} on {numbers.MASK}" in masked
+    assert f"profit {numbers.MASK} $ on {numbers.MASK} $" in masked
     first: dict[str, Any] = dict(WORKED_OUT.answer or {})["account"]["liquidators"]["first"]
     assert numbers.cents(Decimal(first["repay"])) in pane(frame())
     assert numbers.cents(Decimal(first["repay"])) not in masked
