@@ -17,6 +17,8 @@ _RANGE = np.sqrt(4 * np.log(2))
 _TINY = 1e-9
 _LEAST_SIGMA = 1e-5
 _LEAST_DAY = 1e-4
+_USUAL = -5.3
+"""Log of a usual range of an hour, half a per cent: about it the square of the mean log range is taken."""
 NEEDS_HOURS = 90 * 24
 """Hours of history that every feature needs; with at least `LEAST_HOURS`, the longest window is shortened."""
 LEAST_HOURS = 31 * 24
@@ -28,7 +30,7 @@ _WEEK_SEASON = tuple(f"week_{wave}{k}" for k in (1, 2) for wave in ("cos", "sin"
 _MOVES = ("return_1h", "return_6h", "return_24h", "return_7d", "return_30d")
 _FALLS = ("semivariance_24h", "semivariance_7d", "semivariance_30d", "drawdown_7d", "drawdown_30d")
 
-NEXT_HOUR = (*_SPREADS, *_HOUR_SEASON, *_WEEKEND, *_MOVES, *_FALLS)
+NEXT_HOUR = (*_SPREADS, *_HOUR_SEASON, *_WEEKEND, *_MOVES, *_FALLS, "range_squared")
 NEXT_DAY = (*_SPREADS, *_WEEK_SEASON, "hour_cos1", "hour_sin1", "semivariance_24h", "semivariance_7d")
 DAYS = ("day_range_1", "day_range_7", "day_range_30", "day_range_90")
 
@@ -63,6 +65,7 @@ def hourly(candles: Candles) -> dict[str, Floats]:
         if len(log_close) >= hours:
             peak[hours - 1 :] = sliding_window_view(log_close, hours).max(axis=1)
         out[f"drawdown_{name}"] = log_close - peak
+    out["range_squared"] = _squared(out)
     return out | season(candles.ts)
 
 
@@ -122,12 +125,18 @@ def flat(sigma_hour: float) -> dict[str, Floats]:
     scale = np.sqrt(8 / np.pi) / _RANGE
     for name in _SPREADS:
         out[name] = np.log(np.array([sigma_hour * scale]) + _LEAST_SIGMA)
+    out["range_squared"] = _squared(out)
     out["weekend"] = np.full(1, 2 / 7)
     for name, days in (("drawdown_7d", 7), ("drawdown_30d", 30)):
         out[name] = np.array([-day * np.sqrt(days) * np.sqrt(2 / np.pi)])
     for name in DAYS:
         out[name] = np.log(np.array([day * scale]) + _LEAST_DAY)
     return out
+
+
+def _squared(spreads: Mapping[str, Floats]) -> Floats:
+    """Return the square of the mean log range over 1 h to 7 d about a usual one; log odds are not linear in it."""
+    return np.asarray((np.mean([spreads[name] for name in _SPREADS[:4]], axis=0) - _USUAL) ** 2, dtype=np.float64)
 
 
 def _returns(candles: Candles) -> Floats:
