@@ -37,7 +37,7 @@ from engine.simulation.scores import Cell, Score, cells, score
 ASSETS = ("btc", "eth")
 TRAINED_UNTIL = "2024-01-01"
 DAYS_SINCE = "2018-01-01"
-FOLDS = ("2021-07-01", "2022-01-01", "2022-07-01", "2023-01-01", "2023-07-01")
+FOLDS = ("2022-01-01", "2022-07-01", "2023-01-01", "2023-07-01")
 FROZEN = Path(__file__).parent.parent / "engine" / "simulation" / "calibration.json"
 SCORES = FROZEN.with_name("scores.json")
 FLOORS = (0.05, 0.01, 0.001)

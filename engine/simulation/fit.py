@@ -1,7 +1,7 @@
 """Fits the calibrated map to history: the same code for the coefficients that we ship and for a user's own candles.
 
-Purged: no row whose outcome reaches into the time after `until`, neither for coefficients nor for the recalibration.
-Features, members, weights and recalibration were chosen on data before 2024 only; docs/forecast.md is the log.
+Purged: no row whose outcome reaches into the time after `until`. Features, members and weights were chosen on data
+before 2024 only, but for one choice that docs/forecast.md, the log, owns up to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,6 @@ BARRIERS: Mapping[int, tuple[float, ...]] = {
 """Relative moves that the map learns, by horizon; its knots."""
 EVERY: Mapping[int, int] = {1: 1, 24: 2, 168: 3}
 """Only every so many hours are learnt from: neighbours tell almost the same, but 2 sees half of the day's hours."""
-RECALIBRATED = (168,)
-"""Horizons whose log odds are stretched and shifted to fit forecasts of the past."""
 _RIDGE = 1e-4
 _BLOCK_S = 28 * DAY_S
 _FEWEST = 1_000
@@ -76,15 +74,6 @@ def excursion(candles: Candles, ahead: int, side: str) -> Floats:
     return out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fold:
-    """Maps learnt from what was over before `begin_s`, and until when they forecast."""
-
-    maps: Mapping[tuple[int, str], Map]
-    begin_s: float
-    end_s: float
-
-
 def prepare(history: History) -> tuple[list[Prepared], Prepared | None]:
     """Return every series of `history` with its features, hourly ones and the daily one."""
     hours = [Prepared(each, hourly(each) | daily(each, 24), 24) for each in history.hours.values()]
@@ -93,27 +82,22 @@ def prepare(history: History) -> tuple[list[Prepared], Prepared | None]:
 
 
 def fit(history: History, about: Mapping[str, object], folds: Sequence[float] = ()) -> Model:
-    """Return the model of all of `history`; `folds` are moments of walk-forward fits.
+    """Return the model of all of `history`; `folds` are moments of walk-forward fits that measure the drift of levels.
 
-    Each fold is forecast by a fit to what was before it, until the next one (the last: until the end). They measure the
-    drift of levels; of several, the first only serves to recalibrate the later ones. Raises `CandleError` when there is
-    too little history.
+    Each fold is forecast by a fit to what was before it, until the next one (the last: until the end). Raises
+    `CandleError` when there is too little history.
     """
     hours, days = prepare(history)
     ends = max(each.candles.ends_s for each in hours)
     maps = fit_maps(hours, days, history.days_since_s, ends)
-    drifts: dict[tuple[int, str], list[Floats]] = {key: [] for key in maps}
-    past: list[Fold] = []
-    for begin, end in pairwise([*folds, ends]):
-        earlier = fit_maps(hours, days, history.days_since_s, begin)
-        if past or len(folds) == 1:
-            for key, found in recalibrated(earlier, past, hours, begin).items():
-                drifts[key].append(_level_errors(found, hours, begin, end))
-        past.append(Fold(earlier, begin, end))
     if folds:
+        bounds = [*folds, ends]
+        drifts: dict[tuple[int, str], list[Floats]] = {key: [] for key in maps}
+        for begin, end in pairwise(bounds):
+            earlier = fit_maps(hours, days, history.days_since_s, begin)
+            for key, found in earlier.items():
+                drifts[key].append(_level_errors(found, hours, begin, end))
         maps = {key: replace(each, drift=_drift(np.stack(drifts[key]))) for key, each in maps.items()}
-    if len(folds) > 1:
-        maps = recalibrated(maps, past, hours, ends)
     return Model(maps, about)
 
 
@@ -124,46 +108,18 @@ def fit_maps(
     return {(h, side): _fit_map(h, side, hours, days, days_since_s, until_s) for h in HORIZONS for side in SIDES}
 
 
-def recalibrated(
-    maps: Mapping[tuple[int, str], Map], past: Sequence[Fold], hours: Sequence[Prepared], until_s: float
-) -> dict[tuple[int, str], Map]:
-    """Return `maps`, the `RECALIBRATED` ones with log odds a + c x theirs; unchanged without `past`.
-
-    a and c are those that fit best what `past` forecast, falls and rises together, and was over before `until_s`.
-    """
-    out = dict(maps)
-    for horizon in RECALIBRATED if past else ():
-        parts = []
-        for fold in past:
-            for side in SIDES:
-                said, happened = _forecasts(fold.maps[horizon, side], hours, fold.begin_s, fold.end_s, until_s)
-                ones = np.ones(said.size)
-                rows = np.stack([ones, said.ravel()], axis=1)
-                parts.append(Rows(rows, happened.ravel(), ones, np.zeros(said.size, dtype=np.int64)))
-        shift, stretch = logistic(parts, 0.0).beta
-        for side in SIDES:
-            members = []
-            for each in out[horizon, side].members:
-                beta = stretch * each.beta
-                beta[0] += shift
-                members.append(replace(each, beta=beta, covariance=stretch * stretch * each.covariance))
-            out[horizon, side] = replace(out[horizon, side], members=tuple(members))
-    return out
-
-
 def _fit_map(
     horizon: int, side: str, hours: Sequence[Prepared], days: Prepared | None, days_since_s: float, until_s: float
 ) -> Map:
     knots = np.array([log_distance(move, side) for move in BARRIERS[horizon]])
     centre = float(np.log(np.median(knots)))
-    plans: dict[int, tuple[tuple[tuple[str, ...], int, bool, float], ...]] = {
-        1: ((NEXT_HOUR, 5, False, 0.0),),
-        24: ((NEXT_DAY, 5, False, 0.0), (DAYS, 4, True, 1.0)),
-        168: ((DAYS, 4, True, 0.25),),
+    plans: dict[int, tuple[tuple[tuple[str, ...], int, bool, bool], ...]] = {
+        1: ((NEXT_HOUR, 5, False, False),),
+        24: ((NEXT_DAY, 5, False, False), (DAYS, 4, True, True)),
+        168: ((DAYS, 4, True, False),),
     }
-    opposite = SIDES[1 - SIDES.index(side)]
     members = []
-    for names, bent, with_days, borrowed in plans[horizon]:
+    for names, bent, with_days, of_both in plans[horizon]:
         every = EVERY[168] if with_days else EVERY[horizon]
         sources = [(each, every, 0.0, 1.0) for each in hours]
         known = np.concatenate([_chosen(each, names, horizon, side, until_s, every)[0] for each in hours])
@@ -176,10 +132,10 @@ def _fit_map(
             sources.append((days, 1, days_since_s, 24 / every))
         blank = Member(names, mean, spread, bent, np.zeros(0), np.zeros((0, 0)))
         parts = []
-        for direction, share in ((side, 1.0), (opposite, borrowed)):
-            for one, step, since_s, weight in sources if share else ():
+        for direction in SIDES if of_both else (side,):
+            for one, step, since_s, weight in sources:
                 rows, moved, block = _chosen(one, names, horizon, direction, until_s, step, since_s)
-                standard, weights = blank.standard(rows), np.full(len(moved), share * weight)
+                standard, weights = blank.standard(rows), np.full(len(moved), weight)
                 for move in BARRIERS[horizon]:
                     knot = log_distance(move, direction)
                     outcome = (moved >= knot).astype(np.float64)
@@ -236,30 +192,22 @@ def _episodes(horizon: int, side: str, hours: Sequence[Prepared], knots: Floats,
     return np.array(counts)
 
 
-def _forecasts(
-    found: Map, hours: Sequence[Prepared], begin_s: float, end_s: float, until_s: float = np.inf
-) -> tuple[Floats, Floats]:
-    """Return log odds by moment and knot between two moments, and what happened; outcomes over by `until_s` only."""
-    logits, outcomes = [], []
-    for one in hours:
-        moved = excursion(one.candles, found.hours, found.side)
-        inside = (one.candles.ts >= begin_s) & (one.candles.ts < end_s) & np.isfinite(moved)
-        over = one.candles.ts + HOUR_S + found.hours * HOUR_S <= until_s
-        index = np.flatnonzero(inside & over)[:: EVERY[found.hours]]
-        said = found.logits({name: values[index] for name, values in one.features.items()})
-        usable = np.isfinite(said).all(axis=1)
-        logits.append(said[usable])
-        outcomes.append((moved[index][usable][:, None] >= found.knots[None, :]).astype(np.float64))
-    return np.concatenate(logits), np.concatenate(outcomes)
-
-
 def _level_errors(found: Map, hours: Sequence[Prepared], begin_s: float, end_s: float) -> Floats:
     """Return, by knot, the shift of log odds that makes the mean forecast between two moments what happened.
 
     At most `_FARTHEST` either way; NaN where fewer than `_LEAST_HITS` hours were expected to be hit.
     """
-    said, outcomes = _forecasts(found, hours, begin_s, end_s)
-    happened = outcomes.mean(axis=0)
+    logits, outcomes = [], []
+    for one in hours:
+        moved = excursion(one.candles, found.hours, found.side)
+        inside = (one.candles.ts >= begin_s) & (one.candles.ts < end_s) & np.isfinite(moved)
+        index = np.flatnonzero(inside)[:: EVERY[found.hours]]
+        known = {name: values[index] for name, values in one.features.items()}
+        said = found.logits(known)
+        usable = np.isfinite(said).all(axis=1)
+        logits.append(said[usable])
+        outcomes.append(moved[index][usable][:, None] >= found.knots[None, :])
+    said, happened = np.concatenate(logits), np.concatenate(outcomes).mean(axis=0)
     low, high = np.full(len(found.knots), -_FARTHEST), np.full(len(found.knots), _FARTHEST)
     for _ in range(40):
         middle = (low + high) / 2

@@ -110,7 +110,7 @@ def _account(one: Required) -> Answer:
             {
                 "asset": each.asset,
                 "protocol": figures(each.protocol),
-                "implied": figures(each.implied),
+                "implied": figures(each.implied, 6),
                 "note": each.note or None,
             }
             for each in one.thresholds

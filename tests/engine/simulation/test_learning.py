@@ -1,6 +1,5 @@
 """No forecast looks ahead, none learns from what it is scored on, and shuffled outcomes teach nothing."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 
 from engine.simulation.candles import HOUR_S, Candles, Floats
 from engine.simulation.features import DAYS, NEXT_DAY, NEXT_HOUR, daily, flat, hourly
-from engine.simulation.fit import RECALIBRATED, Fold, History, excursion, fit_maps, log_distance, prepare, recalibrated
-from engine.simulation.model import HORIZONS, SIDES, Map, Model, Outlook, design
+from engine.simulation.fit import History, excursion, fit_maps, log_distance, prepare
+from engine.simulation.model import HORIZONS, SIDES, Model, Outlook, design
 from engine.simulation.regression import Rows, logistic
 from engine.simulation.scores import cells, score
 from tests.engine.simulation.series import START_S, made
@@ -83,46 +82,6 @@ def test_a_fit_never_sees_an_outcome_that_ends_after_its_time(walk: Candles, mod
 def test_a_fit_does_see_what_is_over_before_its_time(walk: Candles, model: Model) -> None:
     again = learnt(changed_after(walk, 3_000))
     assert not np.allclose(model.maps[1, "down"].members[0].beta, again.maps[1, "down"].members[0].beta)
-
-
-LATER_S = CUT_S + 700 * HOUR_S
-
-
-def sharpened(candles: Candles, model: Model, *, said_times: float = 1.0) -> dict[tuple[int, str], Map]:
-    """Return the maps of `model` after their forecasts until `LATER_S`, whose log odds are `said_times` as far."""
-    hours, _ = prepare(History({"x": candles}))
-    said = {
-        key: replace(each, members=tuple(replace(one, beta=one.beta * said_times) for one in each.members))
-        for key, each in model.maps.items()
-    }
-    return recalibrated(model.maps, [Fold(said, CUT_S, LATER_S)], hours, LATER_S)
-
-
-def slopes(maps: Mapping[tuple[int, str], Map]) -> Floats:
-    return np.concatenate([maps[hours, side].members[0].beta[1:] for hours in RECALIBRATED for side in SIDES])
-
-
-def test_a_recalibration_never_sees_an_outcome_that_ends_after_its_time(walk: Candles, model: Model) -> None:
-    last = int((LATER_S - START_S) // HOUR_S) - 1
-    honest = sharpened(walk, model)
-    np.testing.assert_array_equal(slopes(honest), slopes(sharpened(changed_after(walk, last), model)))
-    assert not np.allclose(slopes(honest), slopes(sharpened(changed_after(walk, last - 300), model)))
-
-
-def test_a_recalibration_undoes_log_odds_that_went_too_far_and_leaves_other_horizons(
-    walk: Candles, model: Model
-) -> None:
-    honest, twice = sharpened(walk, model), sharpened(walk, model, said_times=2.0)
-    assert not np.allclose(slopes(honest), slopes(model.maps))
-    np.testing.assert_allclose(slopes(twice), slopes(honest) / 2, rtol=1e-6)
-    for key in model.maps:
-        if key[0] not in RECALIBRATED:
-            assert honest[key] is model.maps[key]
-
-
-def test_without_forecasts_of_the_past_nothing_is_recalibrated(walk: Candles, model: Model) -> None:
-    hours, _ = prepare(History({"x": walk}))
-    assert recalibrated(model.maps, [], hours, LATER_S) == dict(model.maps)
 
 
 def test_over_a_day_ranges_of_days_say_the_same_of_a_fall_and_a_rise_as_far(walk: Candles, model: Model) -> None:
