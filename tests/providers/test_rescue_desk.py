@@ -29,7 +29,7 @@ from tests.hyperliquid_server import HyperliquidServer
 from tests.providers.test_hyperliquid_rescue import MASTER_KEY, USER, venue_and_rescue, within
 
 PASSWORD = "correct horse battery staple"
-QUICK = Patience(land_s=2.0, look_every_s=0.02)
+QUICK = Patience(land_s=20.0, look_every_s=0.02)
 
 
 class Bench:
@@ -149,7 +149,11 @@ def test_an_unknown_outcome_blocks_the_account_until_it_is_read(tmp_path: Path) 
             state["time"] += 200_000
             (settled,) = await bench.executor.reconcile_open(actor="test")
             assert settled.stage is Stage.REJECTED
-            again = await bench.run("hl", "40")
+            await bench.executor.aclose()
+            patient = Bench(tmp_path, bench.rescue, bench.accounts)
+            await patient.executor.arm({"rescue": PASSWORD}, actor="test")
+            again = await patient.run("hl", "40")
+            await patient.executor.aclose()
             assert again.stage is Stage.CONFIRMED, again.steps
 
     within(story())
