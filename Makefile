@@ -48,7 +48,7 @@ $(VENV)/.product: pyproject.toml requirements/build.txt requirements/product.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.product requirements/dev.txt requirements/ccxt.txt
-	$(PIP) install --require-hashes --no-deps -r requirements/dev.txt -r requirements/ccxt.txt
+	$(PIP) install --require-hashes --no-deps --no-compile -r requirements/dev.txt -r requirements/ccxt.txt
 	touch $@
 
 $(VENV)-bench/.installed: requirements/bench.txt
