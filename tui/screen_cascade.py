@@ -1,16 +1,14 @@
 """The cascade pane: where falls of the selected account's collateral end, and its place in the queue."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from tui import present_cascade
 from tui.cascade_like import CascadeFound
 from tui.present_hedge import failed
-from tui.screens import PaneScreen
+from tui.screens import AccountScreen
 from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.bars import SectionRule
@@ -19,14 +17,9 @@ from widgets.facts import TextLines
 _ANEW_NS = 60 * 1_000_000_000
 
 
-class CascadeScreen(PaneScreen):
+class CascadeScreen(AccountScreen):
     """What a cascade does to the selected account; worked out beside the loop, anew once a minute."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "app.match(1)", show=False),
-        Binding("k", "app.match(-1)", show=False),
-        Binding("enter", "app.pane('detail')", show=False),
-    ]
     HINTS = (("j k", "account"), ("enter", "detail"), ("m", "method"), ("$", "mask"), ("esc", "back"))
 
     def __init__(self) -> None:

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from engine.hedge_case import Comparison
 from tui import present_hedge
-from tui.screens import PaneScreen
+from tui.screens import AccountScreen
 from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.bars import SectionRule
@@ -20,15 +18,8 @@ HORIZON_S = 30 * 86_400
 _ANEW_NS = 60 * 1_000_000_000
 
 
-class HedgeScreen(PaneScreen):
+class HedgeScreen(AccountScreen):
     """What protecting the selected account takes; worked out beside the loop, anew once a minute."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "app.match(1)", show=False),
-        Binding("k", "app.match(-1)", show=False),
-        Binding("enter", "app.pane('detail')", show=False),
-    ]
-    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
 
     def __init__(self) -> None:
         super().__init__()

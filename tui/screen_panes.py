@@ -17,7 +17,7 @@ from tui import (
     present_prices,
     present_risk,
 )
-from tui.screens import PaneScreen
+from tui.screens import AccountScreen, PaneScreen
 from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.alertlist import AlertList
@@ -26,8 +26,6 @@ from widgets.facts import Facts, LegTable, Text, TextLines
 from widgets.history import HealthHistory
 from widgets.loadline import LoadLine
 from widgets.prices import PriceTable, QuoteList
-
-_ACCOUNT_KEYS = (Binding("j", "app.match(1)", show=False), Binding("k", "app.match(-1)", show=False))
 
 
 class PricesScreen(PaneScreen):
@@ -53,11 +51,8 @@ class PricesScreen(PaneScreen):
         self.query_one(QuoteList).model = present_prices.quotes(frame, asset)
 
 
-class RiskScreen(PaneScreen):
+class RiskScreen(AccountScreen):
     """Who goes first when everything moves, and where each asset alone would liquidate the selected account."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*_ACCOUNT_KEYS, Binding("enter", "app.pane('detail')", show=False)]
-    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="risk", classes="gap")
@@ -120,7 +115,10 @@ class FeedsScreen(PaneScreen):
 class DetailScreen(PaneScreen):
     """One account in full: health at three prices, the load line, legs, facts, a day of health."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*_ACCOUNT_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "app.match(1)", show=False),
+        Binding("k", "app.match(-1)", show=False),
+    ]
     HINTS = (("j k", "account"), ("y", "copy"), ("Y", "copy JSON"), ("a", "ack"), ("$", "mask"), ("esc", "back"))
 
     def compose_body(self) -> Iterable[Widget]:

@@ -1,28 +1,19 @@
 """The what-if pane: a grid of common moves, crashes of the past, a volatility rule for the selected account."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui import present_whatif
-from tui.screens import PaneScreen
+from tui.screens import AccountScreen
 from tui.scrolling import Scroller
 from tui.view import Frame
 from widgets.bars import SectionRule
 from widgets.facts import TextLines
 
 
-class WhatIfScreen(PaneScreen):
+class WhatIfScreen(AccountScreen):
     """What would happen, and to whom first; estimates of once a minute."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "app.match(1)", show=False),
-        Binding("k", "app.match(-1)", show=False),
-        Binding("enter", "app.pane('detail')", show=False),
-    ]
-    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
 
     def compose_body(self) -> Iterable[Widget]:
         yield SectionRule(id="grid", classes="gap")

@@ -177,6 +177,17 @@ class PaneScreen(Screen[None]):
         return self.app  # type: ignore[return-value]  # these screens run in DashboardApp only
 
 
+class AccountScreen(PaneScreen):
+    """A pane about the account under the cursor: `j` and `k` go to the next one, `enter` opens it in full."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "app.match(1)", show=False),
+        Binding("k", "app.match(-1)", show=False),
+        Binding("enter", "app.pane('detail')", show=False),
+    ]
+    HINTS = (("j k", "account"), ("enter", "detail"), ("space", "freeze"), ("$", "mask"), ("esc", "back"))
+
+
 class Overlay(ModalScreen[None]):
     """A box over the pane screens, which stay live behind it; it is shown every frame that they are."""
 
