@@ -40,11 +40,6 @@ def compared(frame: Frame, horizon_s: int) -> Comparison | None:
         return Comparison(state.account.name, horizon_s, because=str(error))
 
 
-def failed(error: BaseException | None) -> str:
-    """Return the reason to show for figures whose computation failed; the error's own words may hold anything."""
-    return f"unknown: it could not be worked out ({type(error).__name__})"
-
-
 def hedge_section(frame: Frame, found: Comparison | None, width: int) -> Section:
     """Return the title: whose hedges, for how long, and what options cost by."""
     name = "" if frame.selected is None else frame.selected.account.name

@@ -612,7 +612,7 @@ def test_until_a_key_is_pressed_the_cursor_stands_on_the_worst_account() -> None
 class BrokenHedges(HedgeScreen):
     """The hedge pane with a bug in what works the hedges out."""
 
-    async def _work_out(self, frame: Frame) -> None:
+    async def work_out(self, frame: Frame, name: str) -> None:
         raise KeyError("a bug")
 
 
